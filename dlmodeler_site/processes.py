@@ -1,0 +1,92 @@
+"""The table of processes that make the site. Plain data, no Django: the supervisor reads it."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PYTHON = sys.executable
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Process:
+    """One supervised process: what to run, and what it finds in its environment beside the site's own."""
+
+    name: str
+    argv: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the site listens and under which names it is reached."""
+
+    host: str
+    web_port: int
+    serving_port: int
+    web_url: str
+    serving_url: str
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> "Addresses":
+        """Read DLM_BIND, DLM_PORT, DLM_PUBLIC_URL and DLM_SERVING_URL; raise ValueError naming what is wrong."""
+        text = environment.get("DLM_PORT") or "8000"
+        if not text.isdecimal() or not 1 <= int(text) <= 65533:
+            raise ValueError(f"DLM_PORT must be a port from 1 to 65533 (the next two are used as well), not {text!r}.")
+        port = int(text)
+        return cls(
+            host=environment.get("DLM_BIND") or "0.0.0.0",
+            web_port=port,
+            serving_port=port + 1,
+            web_url=environment.get("DLM_PUBLIC_URL") or f"http://localhost:{port}/",
+            serving_url=environment.get("DLM_SERVING_URL") or f"http://localhost:{port + 1}/",
+        )
+
+
+def home_folder(environment: Mapping[str, str]) -> Path:
+    """The folder of the site's state: DLM_HOME, else `var` beside manage.py."""
+    return Path(environment.get("DLM_HOME") or BASE_DIR / "var").resolve()
+
+
+def has_gpu(environment: Mapping[str, str]) -> bool:
+    """Whether an NVIDIA GPU is here and not hidden by CUDA_VISIBLE_DEVICES."""
+    if environment.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
+        return False
+    return any(Path("/dev").glob("nvidia[0-9]*"))
+
+
+def preparation() -> Process:
+    """What runs once before the others: migrations, the first operator, static files."""
+    return Process("prepare", (PYTHON, "manage.py", "run", "--prepare"))
+
+
+def processes(environment: Mapping[str, str]) -> list[Process]:
+    """All processes of the site on this machine."""
+    addresses = Addresses.of(environment)
+    queues = ["short", "cpu", *(["gpu"] if has_gpu(environment) else [])]
+    return [
+        _gunicorn(
+            "web",
+            "dlmodeler_site.wsgi:application",
+            bind=f"{addresses.host}:{addresses.web_port}",
+            workers=environment.get("DLM_WEB_WORKERS") or "1",
+        ),
+        _gunicorn(
+            "serving",
+            "dlmodeler_site.serving_wsgi:application",
+            bind=f"{addresses.host}:{addresses.serving_port}",
+            workers="2",
+        ),
+        Process("keeper", (PYTHON, "manage.py", "keep")),
+        *(
+            Process(f"queue-{queue}", (PYTHON, "-m", "dlmodeler_site.work.cluster"), {"Q_CLUSTER_NAME": queue})
+            for queue in queues
+        ),
+    ]
+
+
+def _gunicorn(role: str, application: str, *, bind: str, workers: str) -> Process:
+    config = "python:dlmodeler_site.gunicorn_conf"
+    argv = (PYTHON, "-m", "gunicorn", "--config", config, "--bind", bind, "--workers", workers, application)
+    return Process(role, argv, {"DLM_ROLE": role})
