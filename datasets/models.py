@@ -1,0 +1,203 @@
+"""Datasets, their data (immutable versions) and the files of these."""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from datasets import results
+from dlmodeler_site.access import ScopedQuerySet
+from dlmodeler_site.audit import STATE_OF_WORK, audited
+from dlmodeler_site.compute.base import cpu_count
+from dlmodeler_site.compute.run_folder import RunFolder, write_jsonl
+from dlmodeler_site.storage import workspace
+from dlmodeler_site.work.models import Status, Work
+from projects.models import Project
+
+THUMBNAIL_PX = 256
+
+
+class DatasetQuerySet(ScopedQuerySet):
+    pass
+
+
+@audited()
+class Dataset(models.Model):
+    """What belongs together: uploaded data and the data made from it."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="datasets")
+    name = models.CharField(_("name"), max_length=100)
+    slug = models.CharField(max_length=100, editable=False)
+    description = models.TextField(_("description"), max_length=2000, blank=True)
+    creator = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    objects = DatasetQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-created_at", "-pk"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["project", "slug"], name="dataset_slug_per_project")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def files_key(self) -> str:
+        return f"{self.project.files_key}/data/{self.slug}"
+
+
+class DataQuerySet(ScopedQuerySet):
+    to_project = "dataset__project"
+
+
+@audited(exclude_fields=STATE_OF_WORK)
+class Data(Work):
+    """A version of a dataset's files: raw (uploaded) or processed. Immutable once completed."""
+
+    class Kind(models.TextChoices):
+        RAW = "raw", _("Raw")
+        PROCESSED = "processed", _("Processed")
+
+    class Content(models.TextChoices):
+        IMAGE = "image", _("Images")
+        TABLE = "table", _("Tables")
+        TEXT = "text", _("Text")
+        MIXED = "mixed", _("Mixed")
+
+    class OnError(models.TextChoices):
+        FAIL = "fail", _("fail")
+        SKIP = "skip", _("skip")
+
+    status = models.CharField(max_length=10, choices=Status, default=Status.UPLOADING, editable=False)
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="data")
+    name = models.CharField(_("name"), max_length=100)
+    slug = models.CharField(max_length=100, editable=False)
+    description = models.TextField(_("description"), max_length=2000, blank=True)
+    creator = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False)
+    kind = models.CharField(max_length=9, choices=Kind, default=Kind.RAW, editable=False)
+    content = models.CharField(max_length=5, choices=Content, blank=True, editable=False)
+    parent = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="children", editable=False)
+    steps = models.JSONField(default=list, editable=False)
+    on_error = models.CharField(max_length=4, choices=OnError, default=OnError.FAIL, editable=False)
+    file_count = models.PositiveIntegerField(default=0, editable=False, help_text="sound files")
+    rejected_count = models.PositiveIntegerField(default=0, editable=False)
+    size_bytes = models.PositiveBigIntegerField(default=0, editable=False)
+    manifest_sha256 = models.CharField(max_length=64, blank=True, editable=False)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    objects = DataQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-created_at", "-pk"]
+        verbose_name_plural = "data"
+        constraints: ClassVar = [models.UniqueConstraint(fields=["dataset", "slug"], name="data_slug_per_dataset")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def project(self) -> Project:
+        return self.dataset.project
+
+    @property
+    def files_key(self) -> str:
+        """The data's folder in the workspace."""
+        return f"{self.dataset.files_key}/{self.slug}"
+
+    @property
+    def path(self) -> str:
+        """The path that users see."""
+        return f"/mnt/{self.files_key}"
+
+    @property
+    def algorithm(self) -> str:
+        """`rawData` for what was uploaded, as the original called it."""
+        return "rawData" if self.kind == self.Kind.RAW else "image_preprocessing"
+
+    # -- Work -----------------------------------------------------------------------------------
+
+    @property
+    def module(self) -> str:
+        return "datasets.inspection" if self.kind == self.Kind.RAW else "datasets.preprocessing"
+
+    def prepare(self, run: RunFolder) -> dict[str, Any]:
+        source = self if self.parent is None else self.parent
+        states = (File.State.PENDING,) if self.parent is None else (File.State.OK,)
+        write_jsonl(run.input / "files.jsonl", source.staged_files(*states))
+        spec = {"files": "input/files.jsonl", "thumbnail_px": THUMBNAIL_PX, "workers": cpu_count()}
+        if self.parent is not None:
+            spec |= {"steps": self.steps, "on_error": self.on_error}
+        return spec
+
+    def publish(self, run: RunFolder) -> None:
+        results.publish(self, run)
+
+    def record(self, run: RunFolder) -> None:
+        results.seal(self)
+
+    def settle(self) -> None:
+        results.drop_rejected(self)
+
+    def staged_files(self, *states: str) -> Iterator[dict[str, Any]]:
+        """The manifest of the files in these states, with local paths to read them from."""
+        for file in self.files.filter(state__in=states).order_by("pk").iterator(chunk_size=2000):
+            path = workspace().local_path(file.key_in(self), file.sha256)
+            yield {
+                "id": file.pk,
+                "name": file.name,
+                "path": str(path),
+                "label": file.label,
+                "sha256": file.sha256,
+            }
+
+
+class FileQuerySet(ScopedQuerySet):
+    to_project = "data__dataset__project"
+
+
+class File(models.Model):
+    """One file of a data, sound or rejected with the reason."""
+
+    class State(models.TextChoices):
+        PENDING = "pending", _("Pending")
+        OK = "ok", _("OK")
+        REJECTED = "rejected", _("Rejected")
+
+    data = models.ForeignKey(Data, on_delete=models.CASCADE, related_name="files")
+    name = models.CharField(max_length=1024)
+    state = models.CharField(max_length=8, choices=State, default=State.PENDING)
+    error = models.TextField(blank=True)
+    content = models.CharField(max_length=5, choices=Data.Content, blank=True)
+    size_bytes = models.PositiveBigIntegerField(default=0)
+    sha256 = models.CharField(max_length=64, blank=True)
+    width = models.PositiveIntegerField(null=True)
+    height = models.PositiveIntegerField(null=True)
+    mode = models.CharField(max_length=10, blank=True)
+    format = models.CharField(max_length=10, blank=True)
+    label = models.CharField(max_length=200, blank=True)
+    has_thumbnail = models.BooleanField(default=False)
+
+    objects = FileQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["pk"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["data", "name"], name="file_name_per_data")]
+        indexes: ClassVar = [models.Index(fields=["data", "state", "id"]), models.Index(fields=["data", "label"])]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def key_in(self, data: Data) -> str:
+        """The file's key; `data` is its data, passed so that no query is needed."""
+        return f"{data.files_key}/{self.name}"
+
+    @property
+    def key(self) -> str:
+        return self.key_in(self.data)
+
+    @property
+    def thumbnail_key(self) -> str:
+        return f"thumbnails/{self.data_id}/{self.pk}.webp"

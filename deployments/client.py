@@ -1,0 +1,223 @@
+"""Talk to a model server over its unix socket."""
+
+import http.client
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deployments.modelserver.protocol import (
+    IMAGES_TYPE,
+    JSON_TYPE,
+    MAX_BODY_BYTES,
+    MAX_IMAGES,
+    body_too_large,
+    pack_images,
+    socket_address,
+)
+
+IMAGE_TYPE = "application/octet-stream"
+RETRY_AFTER_S = 1
+
+
+class ModelServerError(Exception):
+    """No predictions: the server's error, or 503 `not_ready`, `overloaded` or `timeout` when it did not answer."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str,
+        status: int,
+        retry_after: int | None = None,
+        details: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason
+        self.status = status
+        self.retry_after = retry_after
+        self.details = details or {}
+
+
+@dataclass(frozen=True)
+class _Answer:
+    status: int
+    retry_after: int | None
+    body: bytes
+
+
+class ModelServerClient:
+    """One server's client, for any number of threads; each keeps a connection of its own open.
+
+    A call takes at most `timeout_s`, connecting and one retry included.
+    """
+
+    def __init__(self, socket_path: Path, timeout_s: float = 30.0) -> None:
+        self._path = socket_path
+        self._timeout_s = timeout_s
+        self._local = threading.local()
+
+    def predict(self, images: Sequence[bytes], top_k: int | None = None) -> dict[str, Any]:
+        """`{"predictions": [...]}` for encoded images, in order.
+
+        Raises:
+            ModelServerError: an image, the request as a whole or the server is not in order.
+        """
+        if len(images) > MAX_IMAGES:
+            raise ModelServerError(
+                f"At most {MAX_IMAGES} images are taken in one request, {len(images)} were received. "
+                "Send them in several requests.",
+                reason="too_many_images",
+                status=413,
+                details={"maximum": MAX_IMAGES, "received": len(images)},
+            )
+        if len(images) == 1:
+            return self._post(images[0], IMAGE_TYPE, top_k)
+        return self._post(pack_images(images), IMAGES_TYPE, top_k)
+
+    def predict_json(self, body: bytes, top_k: int | None = None) -> dict[str, Any]:
+        """The same for a body of `{"instances": [...]}`."""
+        return self._post(body, JSON_TYPE, top_k)
+
+    def metadata(self) -> dict[str, Any]:
+        return self._call("GET", "/metadata")
+
+    def healthy(self) -> bool:
+        try:
+            self._call("GET", "/health")
+        except ModelServerError:
+            return False
+        return True
+
+    def _post(self, body: bytes, content_type: str, top_k: int | None) -> dict[str, Any]:
+        if len(body) > MAX_BODY_BYTES:
+            # The server would close the connection in the middle of the body.
+            raise ModelServerError(
+                body_too_large(len(body)),
+                reason="too_large",
+                status=413,
+                details={"maximum_bytes": MAX_BODY_BYTES},
+            )
+        path = "/predict" if top_k is None else f"/predict?top_k={top_k}"
+        return self._call("POST", path, body=body, content_type=content_type)
+
+    def _call(self, method: str, path: str, *, body: bytes = b"", content_type: str = "") -> dict[str, Any]:
+        headers = {"Content-Type": content_type} if content_type else {}
+        try:
+            answer = self._exchange(method, path, body, headers)
+        except TimeoutError:
+            raise _unavailable(f"did not answer within {self._timeout_s:g} s", "timeout") from None
+        except BlockingIOError:
+            raise _unavailable("has too many connections waiting", "overloaded") from None
+        except (OSError, http.client.HTTPException) as error:
+            raise _unavailable("is not running or has just stopped", "not_ready") from error
+        try:
+            value: dict[str, Any] = json.loads(answer.body)
+        except ValueError as error:
+            raise _unavailable("answered something that is not JSON", "not_ready") from error
+        if answer.status != http.client.OK:
+            raise ModelServerError(
+                value["error"],
+                reason=value["reason"],
+                status=answer.status,
+                retry_after=answer.retry_after,
+                details=value["details"],
+            )
+        return value
+
+    def _exchange(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> _Answer:
+        """One request; again on a new connection when the kept one proves closed (a prediction changes nothing)."""
+        deadline = time.monotonic() + self._timeout_s
+        kept = self._kept_connection()
+        if kept is not None:
+            try:
+                return self._send(kept, deadline, method, path, body, headers)
+            except TimeoutError:
+                raise
+            except (OSError, http.client.HTTPException):
+                pass
+        return self._send(_Connection(self._path, deadline), deadline, method, path, body, headers)
+
+    def _kept_connection(self) -> "_Connection | None":
+        """This thread's open connection, unless a parent process opened it before a fork."""
+        kept: tuple[int, _Connection] | None = getattr(self._local, "kept", None)
+        if kept is None or kept[0] != os.getpid() or kept[1].sock is None:
+            return None
+        return kept[1]
+
+    def _send(
+        self, connection: "_Connection", deadline: float, method: str, path: str, body: bytes, headers: dict[str, str]
+    ) -> _Answer:
+        self._local.kept = None
+        try:
+            connection.set_deadline(deadline)
+            connection.request(method, path, body=body or None, headers=headers)
+            response = connection.getresponse()
+            retry_after = response.getheader("Retry-After")
+            answer = _Answer(
+                status=response.status,
+                retry_after=int(retry_after) if retry_after else None,
+                body=response.read(),
+            )
+        except BaseException:
+            connection.close()
+            raise
+        self._local.kept = (os.getpid(), connection)
+        return answer
+
+
+class _DeadlineSocket(socket.socket):
+    """A socket whose sends and reads all end at one point in time, however slowly the bytes drip."""
+
+    deadline = 0.0
+
+    def sendall(self, *args: Any) -> None:
+        self.settimeout(_remaining_s(self.deadline))
+        super().sendall(*args)
+
+    def recv_into(self, *args: Any) -> int:
+        self.settimeout(_remaining_s(self.deadline))
+        return super().recv_into(*args)
+
+
+class _Connection(http.client.HTTPConnection):
+    """Connected from the start; once closed, its `sock` is None and it stays closed."""
+
+    auto_open = 0
+
+    def __init__(self, path: Path, deadline: float) -> None:
+        super().__init__("localhost")
+        self._socket = _DeadlineSocket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(_remaining_s(deadline))
+        try:
+            with socket_address(path) as address:
+                self._socket.connect(address)
+        except BaseException:
+            self._socket.close()
+            raise
+        self.sock = self._socket
+
+    def set_deadline(self, deadline: float) -> None:
+        self._socket.deadline = deadline
+
+
+def _remaining_s(deadline: float) -> float:
+    remaining_s = deadline - time.monotonic()
+    if remaining_s <= 0:
+        raise TimeoutError
+    return remaining_s
+
+
+def _unavailable(what: str, reason: str) -> ModelServerError:
+    return ModelServerError(
+        f"The deployment's model server {what}. Send the request again in a moment.",
+        reason=reason,
+        status=503,
+        retry_after=RETRY_AFTER_S,
+    )

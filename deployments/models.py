@@ -1,0 +1,186 @@
+"""Deployments, their tokens, and prediction jobs."""
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from datasets.models import Data, File
+from deployments import batch
+from dlmodeler_site.access import ScopedQuerySet
+from dlmodeler_site.audit import STATE_OF_WORK, audited
+from dlmodeler_site.compute.run_folder import RunFolder
+from dlmodeler_site.work.models import Work
+from jobs.models import InstanceKind, Training
+from projects.models import Project
+
+
+class DeploymentQuerySet(ScopedQuerySet):
+    pass
+
+
+@audited(exclude_fields=("status", "error", "active_at"))
+class Deployment(models.Model):
+    """A trained model behind a REST address, answered by a model server process of its own.
+
+    `wanted` is what people asked for; `status` is what is, written by the keeper alone:
+
+        starting -> active -> stopped
+           |  ^       |
+           |  +-------+          (its process died: started again)
+           +----> failed         (too often in a row)      any of them -> starting, when wanted again
+    """
+
+    class Wanted(models.TextChoices):
+        RUNNING = "running", _("Running")
+        STOPPED = "stopped", _("Stopped")
+
+    class Status(models.TextChoices):
+        STARTING = "starting", _("Starting")
+        ACTIVE = "active", _("Active")
+        STOPPED = "stopped", _("Stopped")
+        FAILED = "failed", _("Failed")
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="deployments")
+    training = models.ForeignKey(Training, on_delete=models.PROTECT, related_name="deployments")
+    name = models.CharField(_("name"), max_length=100)
+    description = models.TextField(_("description"), max_length=2000, blank=True)
+    creator = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False)
+    instance_kind = models.CharField(max_length=3, choices=InstanceKind, default=InstanceKind.CPU)
+    instance_count = models.PositiveSmallIntegerField(default=1)
+    bundle_key = models.CharField(max_length=500, editable=False, help_text="the served bundle in the workspace")
+    preprocess = models.BooleanField(default=False, help_text="apply the training data's preprocessing to requests")
+    steps = models.JSONField(default=list, editable=False, help_text="that preprocessing")
+    wanted = models.CharField(max_length=7, choices=Wanted, default=Wanted.RUNNING, editable=False)
+    generation = models.PositiveIntegerField(default=1, editable=False, help_text="a higher one restarts the server")
+    status = models.CharField(max_length=8, choices=Status, default=Status.STARTING, editable=False)
+    error = models.TextField(blank=True, editable=False)
+    active_at = models.DateTimeField(null=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    objects = DeploymentQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-created_at", "-pk"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def model_file(self) -> str:
+        return f"/mnt/{self.bundle_key}/saved_model.pb"
+
+
+class DeploymentTokenQuerySet(ScopedQuerySet):
+    to_project = "deployment__project"
+
+    def valid(self) -> "DeploymentTokenQuerySet":
+        """Tokens that open their deployment now."""
+        return self.filter(revoked_at=None).filter(
+            models.Q(expires_at=None) | models.Q(expires_at__gt=timezone.now())
+        )
+
+
+@audited(exclude_fields=("digest", "ciphertext", "last_used_at"))
+class DeploymentToken(models.Model):
+    """A key to one deployment: a digest to look it up by, a ciphertext to show it to editors again."""
+
+    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="tokens")
+    name = models.CharField(_("name"), max_length=100)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    ciphertext = models.BinaryField(editable=False)
+    creator = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, editable=False)
+
+    objects = DeploymentTokenQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["created_at", "pk"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PredictionJobQuerySet(ScopedQuerySet):
+    to_project = "deployment__project"
+
+
+@audited(exclude_fields=STATE_OF_WORK)
+class PredictionJob(Work):
+    """Predicts every sound file of a data with a deployment's bundle."""
+
+    resumable: ClassVar[bool] = True
+
+    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="prediction_jobs")
+    data = models.ForeignKey(Data, on_delete=models.PROTECT, related_name="prediction_jobs")
+    name = models.CharField(_("name"), max_length=100)
+    slug = models.CharField(max_length=100, editable=False)
+    description = models.TextField(_("description"), max_length=2000, blank=True)
+    creator = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False)
+    bundle_key = models.CharField(max_length=500, editable=False, help_text="what it was predicted with")
+    file_count = models.PositiveIntegerField(default=0, editable=False)
+    failed_count = models.PositiveIntegerField(default=0, editable=False)
+
+    objects = PredictionJobQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-created_at", "-pk"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def project(self) -> Project:
+        return self.deployment.project
+
+    @property
+    def files_key(self) -> str:
+        return f"{self.deployment.project.files_key}/predict/{self.slug}"
+
+    # -- Work -----------------------------------------------------------------------------------
+
+    @property
+    def module(self) -> str:
+        return "deployments.modelserver.batch"
+
+    def prepare(self, run: RunFolder) -> dict[str, Any]:
+        return batch.stage(self, run)
+
+    def publish(self, run: RunFolder) -> None:
+        batch.publish(self, run)
+
+    def record(self, run: RunFolder) -> None:
+        batch.record(self, run)
+
+
+class PredictionQuerySet(ScopedQuerySet):
+    to_project = "prediction_job__deployment__project"
+
+
+class Prediction(models.Model):
+    """What the model said of one file, or why it could say nothing."""
+
+    prediction_job = models.ForeignKey(PredictionJob, on_delete=models.CASCADE, related_name="predictions")
+    file = models.ForeignKey(File, on_delete=models.CASCADE, related_name="+")
+    label = models.IntegerField(null=True)
+    class_name = models.CharField(max_length=200, blank=True)
+    probability = models.FloatField(null=True)
+    top = models.JSONField(default=list)
+    error = models.TextField(blank=True)
+
+    objects = PredictionQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["pk"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["prediction_job", "file"], name="one_prediction_per_file")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.label}"

@@ -1,0 +1,87 @@
+"""What every API view shares: pages, the fields of work, scoping, idempotent creation."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from rest_framework import serializers
+from rest_framework.pagination import PageNumberPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from dlmodeler_site.errors import UserError
+from dlmodeler_site.models import IdempotentAnswer
+
+
+class Pages(PageNumberPagination):
+    """`?page=` and `?page_size=` (at most 200)."""
+
+    page_size = 50
+    page_size_query_param = "page_size"
+    max_page_size = 200
+
+
+class NullIfBlank(serializers.CharField):
+    """A text that is null in JSON while it is empty."""
+
+    def to_representation(self, value: Any) -> Any:
+        return value or None
+
+
+WORK_FIELDS = ("status", "progress", "error", "created_at", "started_at", "finished_at")
+
+
+class WorkSerializer(serializers.ModelSerializer[Any]):
+    """The fields that every kind of work has."""
+
+    error = NullIfBlank(read_only=True, allow_null=True)
+    progress = serializers.FloatField(read_only=True, min_value=0, max_value=1)
+
+
+class InstanceSerializer(serializers.Serializer[Any]):
+    """`{kind: cpu|gpu, count}`; for cpu, count 1 = all cores of one worker."""
+
+    kind = serializers.ChoiceField(choices=["cpu", "gpu"], default="cpu")
+    count = serializers.IntegerField(min_value=1, max_value=64, default=1)
+
+
+View = Callable[..., Response]
+
+
+def idempotent(view: View) -> View:
+    """A creating method answers the same `Idempotency-Key` within 24 h with the first answer."""
+
+    @wraps(view)
+    def wrapped(self: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
+        key = request.headers.get("Idempotency-Key", "")
+        if not key:
+            return view(self, request, *args, **kwargs)
+        if len(key) > 200:
+            raise UserError("Idempotency-Key may have at most 200 characters.", reason="invalid_idempotency_key")
+        digest = hashlib.sha256(f"{request.method} {request.path} {key}".encode()).hexdigest()
+        IdempotentAnswer.objects.filter(created_at__lt=timezone.now() - timedelta(hours=24)).delete()
+        with transaction.atomic():
+            # The unique row is the lock: a second call with the key waits here until the first has ended.
+            answer, created = IdempotentAnswer.objects.get_or_create(user=request.user, digest=digest)
+            if not created:
+                return Response(answer.body, status=answer.status)
+            response = view(self, request, *args, **kwargs)
+            response.accepted_renderer = request.accepted_renderer  # type: ignore[attr-defined]
+            answer.body, answer.status = _plain(response.data), response.status_code
+            answer.save()
+        return response
+
+    return wrapped
+
+
+def _plain(data: Any) -> Any:
+    """What the renderer would send, as plain JSON values."""
+    import json
+
+    from rest_framework.utils.encoders import JSONEncoder
+
+    return json.loads(json.dumps(data, cls=JSONEncoder))

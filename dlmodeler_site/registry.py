@@ -1,0 +1,67 @@
+"""Where apps register what the layer below them shows or runs without knowing them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from django.apps import apps
+from django.db.models import Model
+
+from dlmodeler_site.work.models import Work
+
+
+@dataclass(frozen=True)
+class Duty:
+    """Something the keeper process does again and again."""
+
+    name: str
+    every_s: float
+    run: Callable[[], None]
+    close: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True)
+class Dependant:
+    """An object that stands in the way of a deletion: what it is, and its name."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} “{self.name}”"
+
+
+duties: list[Duty] = []
+_dependants: list[Callable[[Model], Iterator[Dependant]]] = []
+_counters: dict[str, Callable[[list[int]], dict[int, int]]] = {}
+
+
+def register_duty(
+    name: str, *, every_s: float, run: Callable[[], None], close: Callable[[], None] = lambda: None
+) -> None:
+    """`run` is called every `every_s` seconds in a thread of its own, `close` once at the end."""
+    duties.append(Duty(name, every_s, run, close))
+
+
+def register_dependants(find: Callable[[Model], Iterator[Dependant]]) -> None:
+    """`find(row)` yields what uses `row`; rows it does not know give nothing."""
+    _dependants.append(find)
+
+
+def dependants(row: Model) -> list[Dependant]:
+    """What uses `row` and so refuses its deletion."""
+    return [dependant for find in _dependants for dependant in find(row)]
+
+
+def register_counter(name: str, count: Callable[[list[int]], dict[int, int]]) -> None:
+    """`count(project ids)` answers a number for each project, for the project cards."""
+    _counters[name] = count
+
+
+def counts(project_ids: list[int]) -> dict[str, dict[int, int]]:
+    """All registered counters for the projects, one query each."""
+    return {name: count(project_ids) for name, count in _counters.items()}
+
+
+def work_models() -> list[type[Work]]:
+    """Every kind of work that the installed apps define."""
+    return [model for model in apps.get_models() if issubclass(model, Work)]

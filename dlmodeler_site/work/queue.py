@@ -1,0 +1,65 @@
+"""The doorbell: django-q2 tasks that say "there may be something to do" and carry nothing but an id."""
+
+from django.db import transaction
+from django.utils import timezone
+from django_q.models import OrmQ
+from django_q.tasks import async_task
+
+from dlmodeler_site.errors import Conflict
+from dlmodeler_site.work.models import ACTIVE, Status, Work
+
+RUN = "dlmodeler_site.work.tasks.run"
+
+
+def submit(work: Work, *, of: tuple[str, ...] = (Status.QUEUED,)) -> None:
+    """Put the work into the queue: the row and the ring in one transaction. Raises Conflict from another state."""
+    with transaction.atomic():
+        if not work.enqueue(of=of):
+            work.refresh_from_db(fields=["status"])
+            raise Conflict(
+                f"“{work}” is {work.get_status_display().lower()}; it can only be queued while it is "
+                f"{' or '.join(Status(state).label.lower() for state in of)}.",
+                reason="wrong_state",
+            )
+        ring(work)
+
+
+def ring(work: Work) -> None:
+    """Tell the workers of the work's queue; older rings for the same work are taken back."""
+    for message in _messages(work):
+        message.delete()
+    async_task(RUN, work._meta.label_lower, work.pk, cluster=work.queue, task_name=_name(work))
+
+
+def is_rung(work: Work) -> bool:
+    """Whether a ring for the work waits to be heard (taken ones do not count)."""
+    return any(message.lock <= timezone.now() for message in _messages(work))
+
+
+def waiting_reason(work: Work) -> str:
+    """Why the queued work waits, in one sentence; "" when it does not wait."""
+    from dlmodeler_site.registry import work_models
+
+    if work.status != Status.QUEUED:
+        return ""
+    ahead = running = 0
+    for model in work_models():
+        for other in model._default_manager.filter(status__in=ACTIVE).only("status", "queued_at"):
+            if other.queue != work.queue or other == work:
+                continue
+            if other.status == Status.RUNNING:
+                running += 1
+            elif other.queued_at and work.queued_at and other.queued_at < work.queued_at:
+                ahead += 1
+    if running or ahead:
+        return f"Waiting for a free worker: {running} running and {ahead} queued before it on the {work.queue} queue."
+    return f"Waiting for a worker of the {work.queue} queue to take it."
+
+
+def _name(work: Work) -> str:
+    return f"{work._meta.label_lower}:{work.pk}"
+
+
+def _messages(work: Work) -> list[OrmQ]:
+    name = _name(work)
+    return [message for message in OrmQ.objects.filter(key=work.queue) if message.name() == name]

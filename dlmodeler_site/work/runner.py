@@ -1,0 +1,222 @@
+"""Takes one claimed piece of work to its end: prepare, start, tail, collect, finish."""
+
+import ctypes
+import logging
+import os
+import shutil
+import signal
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from dlmodeler_site.compute.base import Backend
+from dlmodeler_site.compute.entry import EXIT_STOPPED
+from dlmodeler_site.compute.inline import InlineBackend
+from dlmodeler_site.compute.local import LocalBackend
+from dlmodeler_site.compute.run_folder import RunFolder, write_json
+from dlmodeler_site.errors import UserError
+from dlmodeler_site.storage import workspace
+from dlmodeler_site.work import logs, queue
+from dlmodeler_site.work.models import Status, Work
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.2
+STOP_GRACE_S = 20  # from the request to stop until the process is ended, wherever it is
+PR_SET_PDEATHSIG = 1
+
+
+class LeaseLost(Exception):
+    """Somebody else holds the work now; nothing more may be written for it."""
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when `parent` dies."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # RACE: it died before
+        os._exit(1)
+
+
+def backend() -> Backend:
+    return InlineBackend() if settings.DLM_WORK_BACKEND == "inline" else LocalBackend()
+
+
+def run_folder_path(work: Work) -> Path:
+    return Path(settings.DLM_RUNS) / f"{work._meta.label_lower}-{work.pk}" / f"attempt-{work.attempt}"
+
+
+def run(model: type[Work], pk: int, lease: uuid.UUID) -> None:
+    """Run the work under `lease` to its end; every end is a transition of the row."""
+    work = model._default_manager.get(pk=pk)
+    try:
+        _Run(work, lease, backend()).to_the_end()
+    except LeaseLost:
+        log.warning("%s %s: the lease was lost, attempt %s is dropped", model.__name__, pk, work.attempt)
+    except UserError as error:
+        work.fail(lease, error.message, reason=error.reason)
+    except Exception:
+        reference = uuid.uuid4().hex[:12]
+        log.exception("%s %s: attempt %s failed on our side, reference %s", model.__name__, pk, work.attempt, reference)
+        work.fail(lease, f"Something went wrong on our side. Reference: {reference}", reason="internal")
+
+
+@dataclass
+class _Run:
+    work: Work
+    lease: uuid.UUID
+    backend: Backend
+    offset: int = 0
+    checkpoint_seen: str = ""
+    stop_since: float | None = None
+    lost: threading.Event = field(default_factory=threading.Event)
+    stop: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def to_the_end(self) -> None:
+        beating = None
+        if not self.backend.blocking:
+            beating = threading.Thread(target=self._keep_beating, name="heartbeat", daemon=True)
+            beating.start()
+        try:
+            self._run()
+        finally:
+            self.ended.set()
+            if beating:
+                beating.join()
+
+    def _run(self) -> None:
+        work = self.work
+        path = run_folder_path(work)
+        shutil.rmtree(path.parent, ignore_errors=True)  # what an attempt that died left behind
+        run = RunFolder.create(path, {})
+        if work.checkpoint_key:
+            workspace().fetch_tree(work.checkpoint_key, run.checkpoint)
+        write_json(run.path / "spec.json", work.prepare(run))
+        self._check_lease()
+        handle = self.backend.start(run, work.module, work.resources)
+        try:
+            while (code := handle.poll()) is None:
+                time.sleep(POLL_S)
+                self._check_lease()
+                self._take_over(run)
+                if self._stop_overdue(run):
+                    handle.stop()
+        finally:
+            handle.stop()
+        self._take_over(run)
+        self._end(run, code if code is not None else handle.poll())
+        shutil.rmtree(path.parent, ignore_errors=True)
+
+    def _keep_beating(self) -> None:
+        model = type(self.work)
+        try:
+            while not self.ended.wait(settings.DLM_HEARTBEAT_S):
+                if not self.work.beat(self.lease):
+                    self.lost.set()
+                    return
+                if model._default_manager.filter(pk=self.work.pk, stop_requested=True).exists():
+                    self.stop.set()
+        finally:
+            connection.close()
+
+    def _check_lease(self) -> None:
+        if self.lost.is_set():
+            raise LeaseLost
+
+    def _stop_overdue(self, run: RunFolder) -> bool:
+        if not self.stop.is_set():
+            return False
+        if self.stop_since is None:
+            self.stop_since = time.monotonic()
+            run.request_stop()
+        return time.monotonic() - self.stop_since > STOP_GRACE_S
+
+    def _take_over(self, run: RunFolder) -> None:
+        """Copy what is new in the run folder into rows and workspace."""
+        while True:
+            events, self.offset = run.read_events(self.offset)
+            if not events:
+                break
+            progress = [event["value"] for event in events if event["type"] == "progress"]
+            if progress and progress[-1] > self.work.progress:
+                if not self.work.advance(self.lease, progress=progress[-1]):
+                    raise LeaseLost
+            others = [event for event in events if event["type"] != "progress"]
+            if others:
+                self.work.collect(others)
+        self._take_over_checkpoint(run)
+
+    def _take_over_checkpoint(self, run: RunFolder) -> None:
+        try:
+            stat = run.checkpoint.stat()
+        except FileNotFoundError:
+            return
+        version = f"{stat.st_ino}-{stat.st_mtime_ns}"
+        if version == self.checkpoint_seen:
+            return
+        copy = run.path / f"checkpoint.copy-{version}"
+        try:
+            shutil.copytree(run.checkpoint, copy)
+        except (FileNotFoundError, shutil.Error):  # RACE: replaced meanwhile; the newer one is next
+            shutil.rmtree(copy, ignore_errors=True)
+            return
+        key, older = f"{self.work.files_key}/checkpoint-{uuid.uuid4().hex[:8]}", self.work.checkpoint_key
+        workspace().put_tree(key, copy)
+        shutil.rmtree(copy, ignore_errors=True)
+        if not self.work.keep_checkpoint(self.lease, key):
+            workspace().delete_tree(key)
+            raise LeaseLost
+        self.checkpoint_seen = version
+        if older:
+            workspace().delete_tree(older)
+
+    def _end(self, run: RunFolder, code: int | None) -> None:
+        work = self.work
+        logs.keep(work, run)
+        if code == 0 and run.result() is not None:
+            if not work.beat(self.lease):
+                raise LeaseLost
+            work.publish(run)
+            with transaction.atomic():
+                if not work.complete(self.lease):
+                    raise LeaseLost
+                work.record(run)
+            work.settle()
+        elif self.stop.is_set() or code == EXIT_STOPPED:
+            work.cancel_running(self.lease)
+        elif error := run.error():
+            work.fail(self.lease, error["message"], reason=error["reason"])
+        elif code is not None and code < 0:
+            self._crashed(code)
+        else:
+            reference = uuid.uuid4().hex[:12]
+            log.error("%s: process ended with %s, reference %s\n%s", work, code, reference, run.log_tail())
+            work.fail(
+                self.lease, f"Something went wrong on our side. Reference: {reference}", reason="internal"
+            )
+
+    def _crashed(self, code: int) -> None:
+        """The process was killed from outside: another attempt, unless it never gets anywhere."""
+        crash(self.work, self.lease, f"The process was ended by {signal.Signals(-code).name}")
+
+
+def crash(work: Work, lease: uuid.UUID, what: str) -> None:
+    """Queue the work again after a crash, or fail it after too many without progress."""
+    if work.crashes + 1 >= settings.DLM_MAX_CRASHES:
+        work.fail(
+            lease,
+            f"{what} {work.crashes + 1} times in a row without getting further. This is most often too little memory: "
+            "try smaller batches or images, or fewer files, or ask the operator to look at the log.",
+            reason="crashed",
+        )
+        return
+    with transaction.atomic():
+        if work.requeue(lease):
+            work.status = Status.QUEUED
+            queue.ring(work)
+    log.warning("%s: %s, it is queued again", work, what)

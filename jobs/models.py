@@ -1,0 +1,184 @@
+"""Jobs, their trainings and the metrics of these."""
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from datasets.models import Data
+from dlmodeler_site.access import ScopedQuerySet
+from dlmodeler_site.audit import STATE_OF_WORK, audited
+from dlmodeler_site.compute.base import Resources
+from dlmodeler_site.compute.run_folder import RunFolder
+from dlmodeler_site.work.models import Work
+from jobs import collect, staging
+from projects.models import Project
+
+
+class InstanceKind(models.TextChoices):
+    CPU = "cpu", _("CPU")
+    GPU = "gpu", _("GPU")
+
+
+class JobQuerySet(ScopedQuerySet):
+    pass
+
+
+@audited()
+class Job(models.Model):
+    """A learning task: its kind, its data, its trainings."""
+
+    class Kind(models.TextChoices):
+        BASIC = "basic", _("Basic")
+        CUSTOM = "custom", _("Custom")
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="jobs")
+    name = models.CharField(_("name"), max_length=100)
+    slug = models.CharField(max_length=100, editable=False)
+    description = models.TextField(_("description"), max_length=2000, blank=True)
+    creator = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False)
+    kind = models.CharField(max_length=6, choices=Kind, default=Kind.BASIC)
+    algorithm = models.CharField(max_length=50, blank=True)
+    class_names = models.JSONField(default=dict, blank=True, help_text='{"0": "forest"}')
+    instance_kind = models.CharField(max_length=3, choices=InstanceKind, default=InstanceKind.CPU)
+    instance_count = models.PositiveSmallIntegerField(default=1)
+    created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-created_at", "-pk"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["project", "slug"], name="job_slug_per_project")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def files_key(self) -> str:
+        return f"{self.project.files_key}/model/{self.slug}"
+
+    def input_data(self, name: str) -> Data | None:
+        """The data given for one of the algorithm's inputs ("images", "labels")."""
+        found = self.inputs.filter(name=name).select_related("data__dataset__project").first()
+        return found.data if found else None
+
+
+class JobInput(models.Model):
+    """The data that a job reads for one input of its algorithm."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="inputs")
+    name = models.CharField(max_length=50)
+    data = models.ForeignKey(Data, on_delete=models.PROTECT, related_name="job_inputs")
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["job", "name"], name="one_data_per_input")]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.data}"
+
+
+class TrainingQuerySet(ScopedQuerySet):
+    to_project = "job__project"
+
+
+@audited(exclude_fields=(*STATE_OF_WORK, "accuracy", "loss"))
+class Training(Work):
+    """One run of a job's algorithm with one set of hyperparameters."""
+
+    resumable: ClassVar[bool] = True
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="trainings")
+    name = models.CharField(_("name"), max_length=100, unique=True)
+    slug = models.CharField(max_length=100, editable=False)
+    creator = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False)
+    instance_kind = models.CharField(max_length=3, choices=InstanceKind, default=InstanceKind.CPU)
+    instance_count = models.PositiveSmallIntegerField(default=1)
+    hyperparameters = models.JSONField(default=dict)
+    seed = models.PositiveIntegerField(default=0)
+    labels = models.JSONField(default=list, editable=False, help_text="index = output of the network")
+    accuracy = models.FloatField(null=True, editable=False)
+    loss = models.FloatField(null=True, editable=False)
+    result_metrics = models.JSONField(default=dict, editable=False)
+    record_of_run = models.JSONField(default=dict, editable=False, help_text="versions, hardware, seed, data hashes")
+    export_key = models.CharField(max_length=500, blank=True, editable=False, help_text="the bundle in the workspace")
+
+    objects = TrainingQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-created_at", "-pk"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["job", "slug"], name="training_slug_per_job")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def project(self) -> Project:
+        return self.job.project
+
+    @property
+    def files_key(self) -> str:
+        return f"{self.job.files_key}/{self.slug}"
+
+    @property
+    def model_files(self) -> list[str]:
+        """The model files as users see them (the original's Pb file)."""
+        return [f"/mnt/{self.export_key}/saved_model.pb"] if self.export_key else []
+
+    @property
+    def epochs(self) -> int:
+        """The number of epochs asked for."""
+        return int(self.hyperparameters.get("epochs", 0))
+
+    # -- Work -----------------------------------------------------------------------------------
+
+    @property
+    def module(self) -> str:
+        return "jobs.algorithms"
+
+    @property
+    def queue(self) -> str:
+        return self.instance_kind
+
+    @property
+    def resources(self) -> Resources:
+        return Resources(kind="gpu" if self.instance_kind == InstanceKind.GPU else "cpu", count=self.instance_count)
+
+    def prepare(self, run: RunFolder) -> dict[str, Any]:
+        return staging.stage(self, run)
+
+    def collect(self, events: list[dict[str, Any]]) -> None:
+        collect.take_over(self, events)
+
+    def publish(self, run: RunFolder) -> None:
+        collect.publish(self, run)
+
+    def record(self, run: RunFolder) -> None:
+        collect.record(self, run)
+
+
+class EpochMetricsQuerySet(ScopedQuerySet):
+    to_project = "training__job__project"
+
+
+class EpochMetrics(models.Model):
+    """The metrics of one epoch; a later attempt that repeats the epoch replaces them."""
+
+    training = models.ForeignKey(Training, on_delete=models.CASCADE, related_name="epoch_metrics")
+    epoch = models.PositiveIntegerField()
+    attempt = models.PositiveIntegerField()
+    step = models.PositiveIntegerField(default=0)
+    time = models.DateTimeField()
+    seconds = models.FloatField(default=0)
+    metrics = models.JSONField(default=dict, help_text="loss, accuracy, val_loss, ...")
+
+    objects = EpochMetricsQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["epoch"]
+        verbose_name_plural = "epoch metrics"
+        constraints: ClassVar = [models.UniqueConstraint(fields=["training", "epoch"], name="one_row_per_epoch")]
+
+    def __str__(self) -> str:
+        return f"{self.training} epoch {self.epoch}"

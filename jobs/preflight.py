@@ -1,0 +1,1 @@
+"""Checks a job's data before anything starts, and assigns labels to images."""

@@ -1,0 +1,66 @@
+"""Projects and who may see and change what is in them."""
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from dlmodeler_site.access import Role, ScopedQuerySet
+from dlmodeler_site.audit import audited
+
+
+class ProjectQuerySet(ScopedQuerySet):
+    to_project = ""
+
+
+@audited()
+class Project(models.Model):
+    """Where a team keeps its data, jobs and deployments. Only its members see it."""
+
+    name = models.CharField(_("name"), max_length=100)
+    slug = models.CharField(max_length=100, editable=False)
+    description = models.TextField(_("description"), max_length=2000)
+    creator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="created_projects", editable=False
+    )
+    creator_slug = models.CharField(max_length=150, editable=False, help_text="part of the path, never changed")
+    members: models.ManyToManyField = models.ManyToManyField(  # type: ignore[type-arg]
+        settings.AUTH_USER_MODEL, through="Membership", related_name="projects"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    objects = ProjectQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-created_at", "-pk"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def files_key(self) -> str:
+        """The project's folder in the workspace: `project/<name>_<id>_<owner>`."""
+        return f"project/{self.slug}_{self.pk}_{self.creator_slug}"
+
+
+class MembershipQuerySet(ScopedQuerySet):
+    pass
+
+
+@audited()
+class Membership(models.Model):
+    """A user's role in a project."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(_("role"), max_length=6, choices=Role, default=Role.EDITOR)
+
+    objects = MembershipQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["project", "user"], name="one_role_per_member")]
+
+    def __str__(self) -> str:
+        return f"{self.user} ({self.get_role_display()})"
