@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from dlmodeler_site.processes import Process
-from dlmodeler_site.supervisor import CannotStart, Supervisor, Timing, hold
+from dlmodeler_site.start_checks import CannotStart, hold
+from dlmodeler_site.supervisor import Supervisor, Timing
 
 
 def main(home: Path, description: dict) -> int:

@@ -14,7 +14,7 @@ import pytest
 
 from dlmodeler_site.process_log import ProcessLog
 from dlmodeler_site.processes import Addresses, processes
-from dlmodeler_site.supervisor import CannotStart, require_free_ports
+from dlmodeler_site.start_checks import CannotStart, require_free_ports
 
 PYTHON = sys.executable
 SLEEPER = [PYTHON, "-c", "import time; time.sleep(300)"]
