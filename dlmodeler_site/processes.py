@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dlmodeler_site.compute.base import gpu_count
+
 PYTHON = sys.executable
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -49,13 +51,6 @@ def home_folder(environment: Mapping[str, str]) -> Path:
     return Path(environment.get("DLM_HOME") or BASE_DIR / "var").resolve()
 
 
-def has_gpu(environment: Mapping[str, str]) -> bool:
-    """Whether an NVIDIA GPU is here and not hidden by CUDA_VISIBLE_DEVICES."""
-    if environment.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
-        return False
-    return any(Path("/dev").glob("nvidia[0-9]*"))
-
-
 def preparation() -> Process:
     """What runs once before the others: migrations, the first operator, static files."""
     return Process("prepare", (PYTHON, "manage.py", "run", "--prepare"))
@@ -64,7 +59,7 @@ def preparation() -> Process:
 def processes(environment: Mapping[str, str]) -> list[Process]:
     """All processes of the site on this machine."""
     addresses = Addresses.of(environment)
-    queues = ["short", "cpu", *(["gpu"] if has_gpu(environment) else [])]
+    queues = ["short", "cpu", *(["gpu"] if gpu_count() else [])]
     return [
         _gunicorn(
             "web",

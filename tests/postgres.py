@@ -31,7 +31,8 @@ def start() -> str:
     folder = Path(tempfile.mkdtemp(prefix="dlm-postgres-"))
     if user:
         os.chown(folder, user.pw_uid, user.pw_gid)
-    identity = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
+    user_id, group_id = (user.pw_uid, user.pw_gid) if user else (None, None)
+    groups: list[int] | None = [] if user else None
     data = folder / "data"
     subprocess.run(
         [
@@ -46,7 +47,9 @@ def start() -> str:
         check=True,
         cwd=folder,
         stdout=subprocess.DEVNULL,
-        **identity,
+        user=user_id,
+        group=group_id,
+        extra_groups=groups,
     )
     port = _free_port()
     options = {**SETTINGS, "port": str(port), "unix_socket_directories": str(folder)}
@@ -58,7 +61,9 @@ def start() -> str:
         stderr=subprocess.STDOUT,
         start_new_session=True,
         preexec_fn=lambda: die_with_parent(parent_pid, signal_number=signal.SIGQUIT),
-        **identity,
+        user=user_id,
+        group=group_id,
+        extra_groups=groups,
     )
     atexit.register(_stop, server, folder)
     url = f"postgres://dlmodeler@127.0.0.1:{port}/dlmodeler"

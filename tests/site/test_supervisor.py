@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
+from dlmodeler_site.compute.base import gpu_count
 from dlmodeler_site.process_log import ProcessLog
 from dlmodeler_site.processes import Addresses, processes
 from dlmodeler_site.start_checks import CannotStart, require_free_ports
@@ -165,7 +166,7 @@ def test_a_second_supervisor_on_one_home_is_refused_and_told_which_process_holds
     first.kill()
     first.wait()
     third = start({"sleeper": SLEEPER})
-    assert "started" in third.stdout.readline()
+    wait_until(lambda: descendants(third))
 
 
 def test_a_failed_preparation_is_shown_and_nothing_starts(start: Start, tmp_path: Path):
@@ -191,9 +192,9 @@ def test_a_port_that_is_none_is_refused():
         Addresses.of({"DLM_PORT": "eighty"})
 
 
-def test_the_gpu_queue_runs_only_where_a_gpu_is_to_be_used():
-    names = [process.name for process in processes({"DLM_PORT": "9000", "CUDA_VISIBLE_DEVICES": "-1"})]
-    assert names == ["web", "serving", "keeper", "queue-short", "queue-cpu"]
+def test_the_gpu_queue_runs_only_where_a_gpu_is():
+    names = [process.name for process in processes({})]
+    assert names == ["web", "serving", "keeper", "queue-short", "queue-cpu"] + ["queue-gpu"] * bool(gpu_count())
 
 
 def test_a_process_log_is_bounded_and_keeps_the_last_lines(tmp_path: Path):
