@@ -4,25 +4,18 @@ import hashlib
 from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import transaction
 from django.utils import timezone
 from rest_framework import serializers
-from rest_framework.pagination import PageNumberPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
 
+from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.models import IdempotentAnswer
-
-
-class Pages(PageNumberPagination):
-    """`?page=` and `?page_size=` (at most 200)."""
-
-    page_size = 50
-    page_size_query_param = "page_size"
-    max_page_size = 200
 
 
 class NullIfBlank(serializers.CharField):
@@ -85,3 +78,33 @@ def _plain(data: Any) -> Any:
     from rest_framework.utils.encoders import JSONEncoder
 
     return json.loads(json.dumps(data, cls=JSONEncoder))
+
+
+class ScopedViewSet(GenericViewSet[Any]):
+    """Rows that the user may see: 404 for strangers, 403 for members without the right.
+
+    `parents` maps a query parameter to the look-up that it filters by: `?project=7`.
+    """
+
+    parents: ClassVar[dict[str, str]] = {}
+
+    def get_queryset(self) -> Any:
+        queryset = self.queryset.visible_to(self.request.user)  # type: ignore[union-attr]
+        for parameter, look_up in self.parents.items():
+            if value := self.request.query_params.get(parameter):
+                if not value.isdigit():
+                    raise UserError(
+                        f"?{parameter}= takes the id of a {parameter}, a whole number; received “{value}”.",
+                        reason="invalid",
+                    )
+                queryset = queryset.filter(**{look_up: int(value)})
+        return queryset
+
+    def visible(self) -> Any:
+        """The row of the url, for reading."""
+        return get_visible(self.queryset, self.request.user, pk=self.kwargs["pk"])  # type: ignore[arg-type]
+
+    def editable(self) -> Any:
+        """The row of the url, for changing it."""
+        return get_editable(self.queryset, self.request.user, pk=self.kwargs["pk"])  # type: ignore[arg-type]
+

@@ -239,7 +239,7 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_PAGINATION_CLASS": "dlmodeler_site.api.Pages",
+    "DEFAULT_PAGINATION_CLASS": "dlmodeler_site.pagination.Pages",
     "DEFAULT_FILTER_BACKENDS": ["rest_framework.filters.SearchFilter", "rest_framework.filters.OrderingFilter"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -295,7 +295,7 @@ Q_CLUSTER = {
         "gpu": {"workers": 1, **_long},
     },
 }
-DLM_WORK_BACKEND = env.str("DLM_WORK_BACKEND", default="local")  # local | inline (tests)
+DLM_WORK_BACKEND = env.str("DLM_WORK_BACKEND", default="local")  # in tests also: blocking | inline
 DLM_HEARTBEAT_S = 2
 DLM_LEASE_S = env.int("DLM_LEASE_S", default=20)  # a heartbeat older than this has lapsed
 DLM_MAX_CRASHES = 6  # in a row without progress

@@ -1,3 +1,7 @@
-from django.urls import URLPattern
+from rest_framework.routers import SimpleRouter
 
-urlpatterns: list[URLPattern] = []
+from projects.api import ProjectViewSet
+
+router = SimpleRouter(use_regex_path=False)
+router.register("projects", ProjectViewSet, basename="api-project")
+urlpatterns = router.urls

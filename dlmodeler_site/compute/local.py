@@ -45,6 +45,8 @@ class LocalBackend:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        if self.blocking:
+            process.wait()
         return LocalHandle(process)
 
     def gpus(self) -> int:

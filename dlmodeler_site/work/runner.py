@@ -42,8 +42,15 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
+BACKENDS: dict[str, Backend] = {
+    "local": LocalBackend(),
+    "blocking": LocalBackend(blocking=True),
+    "inline": InlineBackend(),
+}
+
+
 def backend() -> Backend:
-    return InlineBackend() if settings.DLM_WORK_BACKEND == "inline" else LocalBackend()
+    return BACKENDS[settings.DLM_WORK_BACKEND]
 
 
 def run_folder_path(work: Work) -> Path:

@@ -1,0 +1,90 @@
+"""The pages of projects."""
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from dlmodeler_site.access import Role, get_owned
+from dlmodeler_site.forms import errors_on
+from dlmodeler_site.registry import counts
+from projects.forms import ProjectForm
+from projects.members import create_project, delete_project, update_project
+from projects.models import Project
+
+
+@login_required
+def project_list(request: HttpRequest) -> HttpResponse:
+    """A card for each project of the user."""
+    search = request.GET.get("search", "").strip()
+    projects = Project.objects.visible_to(request.user).select_related("creator").prefetch_related("memberships__user")
+    if search:
+        projects = projects.filter(Q(name__icontains=search) | Q(description__icontains=search))
+    numbers = counts([project.pk for project in projects])
+    cards = [
+        {
+            "project": project,
+            "members": project.memberships.all(),
+            "owned": any(m.user_id == request.user.pk and m.role == Role.OWNER for m in project.memberships.all()),
+            "counts": {name: number.get(project.pk, 0) for name, number in numbers.items()},
+        }
+        for project in projects
+    ]
+    return render(request, "projects/list.html", {"cards": cards, "search": search})
+
+
+@login_required
+def project_create(request: HttpRequest) -> HttpResponse:
+    """Make a project."""
+    form = ProjectForm(request.POST or None, user=request.user)
+    if form.is_valid():
+        with errors_on(form):
+            project = create_project(
+                request.user,
+                name=form.cleaned_data["name"],
+                description=form.cleaned_data["description"],
+                members=form.members(),
+            )
+            messages.success(request, _("The project “%(name)s” was made.") % {"name": project.name})
+            return redirect("datasets:list", project.pk)
+    crumbs = [(_("Projects"), reverse("projects:list")), (_("Create project"), None)]
+    return render(request, "projects/form.html", {"form": form, "breadcrumbs": crumbs, "roles": Role.choices})
+
+
+@login_required
+def project_edit(request: HttpRequest, pk: int) -> HttpResponse:
+    """Change name, description and members; owners only."""
+    project = get_owned(Project.objects.all(), request.user, pk=pk)
+    form = ProjectForm(request.POST or None, user=request.user, project=project)
+    if form.is_valid():
+        with errors_on(form):
+            update_project(
+                project,
+                name=form.cleaned_data["name"],
+                description=form.cleaned_data["description"],
+                members=form.members(),
+            )
+            messages.success(request, _("The project was saved."))
+            return redirect("projects:list")
+    crumbs = [(_("Projects"), reverse("projects:list")), (project.name, None)]
+    context = {"form": form, "breadcrumbs": crumbs, "roles": Role.choices, "edited": project}
+    return render(request, "projects/form.html", context)
+
+
+@login_required
+def project_delete(request: HttpRequest, pk: int) -> HttpResponse:
+    """Say what a deletion takes with it, and do it."""
+    project = get_owned(Project.objects.all(), request.user, pk=pk)
+    if request.method == "POST":
+        delete_project(project)
+        messages.success(request, _("The project “%(name)s” was deleted.") % {"name": project.name})
+        return redirect("projects:list")
+    context = {
+        "deleted": project,
+        "counts": {name: number.get(project.pk, 0) for name, number in counts([project.pk]).items()},
+        "breadcrumbs": [(_("Projects"), reverse("projects:list")), (project.name, None)],
+    }
+    return render(request, "projects/delete.html", context)
