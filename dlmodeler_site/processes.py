@@ -65,13 +65,14 @@ def processes(environment: Mapping[str, str]) -> list[Process]:
             "web",
             "dlmodeler_site.wsgi:application",
             bind=f"{addresses.host}:{addresses.web_port}",
-            workers=environment.get("DLM_WEB_WORKERS") or "1",
+            options=("--workers", environment.get("DLM_WEB_WORKERS") or "1"),
         ),
         _gunicorn(
             "serving",
             "dlmodeler_site.serving_wsgi:application",
             bind=f"{addresses.host}:{addresses.serving_port}",
-            workers="2",
+            # Preloaded: the workers share its memory, and one that dies is back at once.
+            options=("--workers", "2", "--preload"),
         ),
         Process("keeper", (PYTHON, "manage.py", "keep")),
         *(
@@ -81,7 +82,7 @@ def processes(environment: Mapping[str, str]) -> list[Process]:
     ]
 
 
-def _gunicorn(role: str, application: str, *, bind: str, workers: str) -> Process:
+def _gunicorn(role: str, application: str, *, bind: str, options: tuple[str, ...]) -> Process:
     config = "python:dlmodeler_site.gunicorn_conf"
-    argv = (PYTHON, "-m", "gunicorn", "--config", config, "--bind", bind, "--workers", workers, application)
+    argv = (PYTHON, "-m", "gunicorn", "--config", config, "--bind", bind, *options, application)
     return Process(role, argv, {"DLM_ROLE": role})

@@ -1,0 +1,51 @@
+"""The bounded queue in front of the engine: wait a little, or be told at once to come back."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from deployments.modelserver.errors import RequestError
+
+RETRY_AFTER_S = 1
+
+
+class Admission:
+    """Lets `active` requests work and `waiting` more wait, each at most `deadline_s`."""
+
+    def __init__(self, *, active: int, waiting: int, deadline_s: float) -> None:
+        self._active = threading.Semaphore(active)
+        self._waiting = threading.Semaphore(waiting)
+        self._places = waiting
+        self._deadline_s = deadline_s
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold a place among the active ones.
+
+        Raises:
+            RequestError: 503 `overloaded`, when the queue is full or the wait was too long.
+        """
+        if not self._active.acquire(blocking=False):
+            self._wait()
+        try:
+            yield
+        finally:
+            self._active.release()
+
+    def _wait(self) -> None:
+        if not self._waiting.acquire(blocking=False):
+            raise self._overloaded(f"{self._places} requests are waiting already, no more are let in")
+        try:
+            if not self._active.acquire(timeout=self._deadline_s):
+                raise self._overloaded(f"the request waited {self._deadline_s:g} s without its turn coming")
+        finally:
+            self._waiting.release()
+
+    def _overloaded(self, why: str) -> RequestError:
+        return RequestError(
+            f"The model server is overloaded: {why}. "
+            f"Send the request again after {RETRY_AFTER_S} s, or fewer at a time.",
+            status=503,
+            reason="overloaded",
+            retry_after_s=RETRY_AFTER_S,
+        )

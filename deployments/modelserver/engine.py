@@ -1,0 +1,149 @@
+"""Engines: what turns pixels into probabilities."""
+
+import logging
+from collections import deque
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from deployments.modelserver.bundle import Bundle
+from deployments.modelserver.errors import BundleError
+
+logger = logging.getLogger(__name__)
+
+Pixels = npt.NDArray[np.uint8]
+Probabilities = npt.NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """Thread-safe. `fallback` says why this is not the engine that the bundle names, empty when it is."""
+
+    name: str
+    precision: str
+    fallback: str
+
+    def predict(self, batch: Pixels) -> Probabilities:
+        """Probabilities, float32 (batch, classes), of uint8 (batch, height, width, 3)."""
+        ...
+
+
+class OpenVinoEngine:
+    """One stream of one thread for each of `threads` callers: requests neither wait for nor pin each other's cores."""
+
+    name = "openvino"
+    fallback = ""
+
+    def __init__(self, bundle: Bundle, *, threads: int) -> None:
+        import openvino
+
+        self.precision = bundle.engine.precision
+        compiled = openvino.Core().compile_model(
+            bundle.openvino_model,
+            "CPU",
+            {
+                "PERFORMANCE_HINT": "LATENCY",
+                "NUM_STREAMS": threads,
+                "INFERENCE_NUM_THREADS": threads,
+                "INFERENCE_PRECISION_HINT": self.precision,
+                # Two servers that pin take the same cores.
+                "ENABLE_CPU_PINNING": False,
+            },
+        )
+        self._compiled = compiled
+        self._output = compiled.outputs[0]
+        for output in compiled.outputs:
+            if "probabilities" in output.get_names():
+                self._output = output
+        self._requests: deque[Any] = deque(compiled.create_infer_request() for _ in range(threads))
+
+    def predict(self, batch: Pixels) -> Probabilities:
+        try:
+            request = self._requests.pop()
+        except IndexError:
+            request = self._compiled.create_infer_request()
+        try:
+            answer: Probabilities = request.infer(np.ascontiguousarray(batch), share_inputs=True)[self._output]
+            return answer
+        finally:
+            self._requests.append(request)
+
+
+class TensorFlowEngine:
+    """The SavedModel's own `serving_default`: slower to start and bigger, always available."""
+
+    name = "tensorflow"
+    precision = "f32"
+
+    def __init__(self, bundle: Bundle, *, threads: int, fallback: str = "") -> None:
+        import tensorflow as tf
+
+        self.fallback = fallback
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
+        except RuntimeError:
+            logger.info("TensorFlow is already running in this process: it keeps its number of threads.")
+        self._model = tf.saved_model.load(str(bundle.path))
+        self._function = self._model.signatures["serving_default"]
+        self._constant = tf.constant
+        _, inputs = self._function.structured_input_signature
+        (self._input,) = inputs
+
+    def predict(self, batch: Pixels) -> Probabilities:
+        outputs = self._function(**{self._input: self._constant(batch)})
+        answer: Probabilities = outputs["probabilities"].numpy()
+        return answer
+
+
+def load_engine(bundle: Bundle, *, threads: int) -> Engine:
+    """The bundle's engine, warmed up; TensorFlow, loudly, where that one cannot be used.
+
+    Raises:
+        BundleError: no engine can be loaded, or its shapes do not fit `bundle.json`.
+    """
+    if bundle.engine.name == "tensorflow":
+        return _load_tensorflow(bundle, threads=threads)
+    if not bundle.openvino_model.exists():
+        return _load_tensorflow(bundle, threads=threads, fallback="the bundle has no engine/model.xml")
+    try:
+        engine = OpenVinoEngine(bundle, threads=threads)
+    except (ImportError, RuntimeError) as error:
+        return _load_tensorflow(bundle, threads=threads, fallback=f"OpenVINO could not load engine/model.xml: {error}")
+    _check(bundle, engine, rounds=threads)
+    return engine
+
+
+def _load_tensorflow(bundle: Bundle, *, threads: int, fallback: str = "") -> Engine:
+    if fallback:
+        logger.warning("FALLBACK to the TensorFlow engine for %s: %s", bundle.path, fallback)
+    if not bundle.saved_model.exists():
+        raise BundleError(
+            f"No engine can be loaded from {bundle.path}: {fallback or 'the bundle names tensorflow'}, "
+            "and there is no saved_model.pb. Export the training again."
+        )
+    try:
+        engine = TensorFlowEngine(bundle, threads=threads, fallback=fallback)
+    except Exception as error:
+        raise BundleError(f"TensorFlow cannot load the SavedModel in {bundle.path}: {error}") from error
+    _check(bundle, engine, rounds=1)
+    return engine
+
+
+def _check(bundle: Bundle, engine: Engine, *, rounds: int) -> None:
+    """Predict a black image, so that the first user does not pay for lazy set-up, and compare the shapes."""
+    black = np.zeros((1, bundle.input.height, bundle.input.width, 3), np.uint8)
+    expected = (1, len(bundle.labels))
+    for _ in range(rounds):
+        try:
+            answer = engine.predict(black)
+        except Exception as error:
+            raise BundleError(
+                f"The {engine.name} engine of {bundle.path} does not take the input shape of bundle.json, "
+                f"{black.shape}: {error}"
+            ) from error
+        if answer.shape != expected:
+            raise BundleError(
+                f"The {engine.name} engine of {bundle.path} answers shape {answer.shape}; "
+                f"bundle.json lists {len(bundle.labels)} labels, so {expected} was expected."
+            )

@@ -1,0 +1,83 @@
+"""From pixels to the predictions that users see; the same for the server and for prediction jobs."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from datasets.inspection.images import fit_rgb, read_rgb
+from deployments.modelserver.bundle import Bundle
+from deployments.modelserver.engine import Engine, Pixels, Probabilities
+
+# More images at once are no faster on a CPU, and the activations of one image can take megabytes.
+BATCH_SIZE = 8
+PROBABILITY_DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Candidate:
+    label: int
+    class_name: str | None
+    probability: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """`top` is in falling order of probability and begins with the prediction itself."""
+
+    top: tuple[Candidate, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self.top[0]), "top": [asdict(candidate) for candidate in self.top]}
+
+
+class Predictor:
+    """A loaded bundle."""
+
+    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+        self.bundle = bundle
+        self.engine = engine
+
+    def fit(self, pixels: Pixels) -> Pixels:
+        """uint8 (height, width, 3) of any size at the size of the network's input."""
+        return fit_rgb(pixels, width=self.bundle.input.width, height=self.bundle.input.height)
+
+    def warm_up(self) -> None:
+        """Take a JPEG the whole way, so that the first user does not wait for what is loaded on first use."""
+        black = io.BytesIO()
+        Image.new("RGB", (self.bundle.input.width, self.bundle.input.height)).save(black, "JPEG")
+        self.predict([self.fit(read_rgb(black.getvalue()))], top_k=1)
+
+    def predict(self, images: Sequence[Pixels], *, top_k: int) -> list[Prediction]:
+        """One prediction for each fitted image, in order; `top_k` is cut to the number of classes.
+
+        Raises:
+            ArithmeticError: the model answered something that is not a number.
+        """
+        predictions: list[Prediction] = []
+        for start in range(0, len(images), BATCH_SIZE):
+            probabilities = self.engine.predict(np.stack(images[start : start + BATCH_SIZE]))
+            if not np.isfinite(probabilities).all():
+                raise ArithmeticError(
+                    f"The model {self.bundle.model.name!r} answered probabilities that are not numbers. "
+                    "Its training has diverged: train again with a smaller learning rate."
+                )
+            predictions += (self._rank(row, top_k) for row in probabilities)
+        return predictions
+
+    def _rank(self, probabilities: Probabilities, top_k: int) -> Prediction:
+        order = np.argsort(-probabilities, kind="stable")[:top_k]
+        labels = self.bundle.labels
+        return Prediction(
+            top=tuple(
+                Candidate(
+                    label=labels[index].label,
+                    class_name=labels[index].class_name,
+                    probability=round(float(probabilities[index]), PROBABILITY_DIGITS),
+                )
+                for index in order
+            )
+        )

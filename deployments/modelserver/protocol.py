@@ -1,0 +1,68 @@
+"""What a model server and its clients agree on: limits, the framing of several images, the socket's address."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+IMAGES_TYPE = "application/x-dlm-images"
+JSON_TYPE = "application/json"
+
+MAX_IMAGES = 64
+MAX_IMAGE_BYTES = 32 * 1024 * 1024
+MAX_BODY_BYTES = 64 * 1024 * 1024
+DEFAULT_TOP_K = 5
+
+LENGTH_BYTES = 4
+# sun_path of AF_UNIX holds 108 bytes, the closing NUL among them.
+MAX_ADDRESS_BYTES = 107
+
+
+def pack_images(images: Sequence[bytes]) -> bytes:
+    """Several encoded images in one body: each preceded by its length, 4 bytes, big-endian."""
+    parts: list[bytes] = []
+    for image in images:
+        parts += (len(image).to_bytes(LENGTH_BYTES, "big"), image)
+    return b"".join(parts)
+
+
+def unpack_images(body: bytes) -> list[bytes]:
+    """The encoded images of a packed body.
+
+    Raises:
+        ValueError: a length that points past the end of the body; the message says where.
+    """
+    images: list[bytes] = []
+    position = 0
+    while position < len(body):
+        start = position + LENGTH_BYTES
+        end = start + int.from_bytes(body[position:start], "big")
+        if start > len(body) or end > len(body):
+            raise ValueError(
+                f"The body ends inside image {len(images)}: {end - position} bytes were expected "
+                f"from byte {position} on, {len(body) - position} were received."
+            )
+        images.append(body[start:end])
+        position = end
+    return images
+
+
+def body_too_large(received_bytes: int) -> str:
+    """What a request of more than `MAX_BODY_BYTES` is told, by the client or by the server, whichever sees it first."""
+    return (
+        f"The request is too large: at most {MAX_BODY_BYTES} bytes are taken at once, "
+        f"{received_bytes} or more were received. Send fewer or smaller images."
+    )
+
+
+@contextmanager
+def socket_address(path: Path) -> Iterator[str]:
+    """An address of the socket at `path` that is short enough for the kernel, however long the path; valid inside."""
+    if len(os.fsencode(path)) <= MAX_ADDRESS_BYTES:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)

@@ -1,0 +1,45 @@
+"""Small bundles for tests, made without TensorFlow."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SIZE_PX = 16
+LABELS = [
+    {"label": 10, "class_name": "red"},
+    {"label": 20, "class_name": "green"},
+    {"label": 30, "class_name": None},
+]
+DESCRIPTION: dict[str, Any] = {
+    "schema": 1,
+    "algorithm": "image_classification",
+    "model": {"name": "mean colour", "created_at": "2026-01-01T00:00:00Z", "metrics": {"accuracy": 1.0}},
+    "input": {"kind": "image", "shape": [None, SIZE_PX, SIZE_PX, 3], "dtype": "uint8"},
+    "labels": LABELS,
+    "engine": {"name": "openvino", "precision": "f32", "max_difference": 0.0},
+}
+
+
+def describe(path: Path, **changes: Any) -> Path:
+    """Write `bundle.json` with some top-level fields changed."""
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "bundle.json").write_text(json.dumps(DESCRIPTION | changes))
+    return path
+
+
+def make_bundle(path: Path, *, scale: float = 1 / 16) -> Path:
+    """A bundle whose classes are the colours: softmax of the mean of each channel times `scale`."""
+    import openvino
+    from openvino import opset13 as ops
+
+    images = ops.parameter([-1, SIZE_PX, SIZE_PX, 3], np.uint8, name="images")
+    means = ops.reduce_mean(ops.convert(images, "f32"), np.array([1, 2]))
+    probabilities = ops.softmax(ops.multiply(means, np.float32(scale)), 1)
+    describe(path)
+    (path / "engine").mkdir()
+    openvino.save_model(
+        openvino.Model([probabilities], [images]), path / "engine" / "model.xml", compress_to_fp16=False
+    )
+    return path
