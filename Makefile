@@ -32,7 +32,7 @@ setup-dev: $(DEV) $(CATALOGUES)
 	@.ci/debian-packages chromium fonts-noto-cjk postgresql
 
 run: setup ## start the site (DLM_HOME, DLM_PORT)
-	@exec $(BIN)/python manage.py run --stop-with-parent
+	@exec $(BIN)/python -m dlmodeler_site.supervisor --stop-with-parent
 
 # Variables given to make (IMAGES, LABELS, PREDICT, ONCE) are in the environment of what it runs.
 demo: setup ## the whole life cycle on real images; IMAGES=dir LABELS=csv PREDICT=dir ONCE=1
