@@ -51,8 +51,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def serving(bundle: Path, path: Path, *options: str) -> Iterator[subprocess.Popen]:
-    command = [sys.executable, "-m", "deployments.modelserver", bundle, "--socket", path, "--threads", "1", *options]
-    process = subprocess.Popen(command, cwd=ROOT)
+    command = [sys.executable, "-m", "deployments.modelserver", str(bundle), "--socket", str(path), *options]
+    process = subprocess.Popen([*command, "--threads", "1"], cwd=ROOT)
     try:
         wait_until(lambda: ModelServerClient(path, 5).healthy() or process.poll() is not None)
         yield process

@@ -35,7 +35,7 @@ def start() -> Iterator[Callable[[RunFolder], subprocess.Popen]]:
     processes = []
 
     def start_process(run: RunFolder) -> subprocess.Popen:
-        command = [sys.executable, "-m", "deployments.modelserver.batch", run.path]
+        command = [sys.executable, "-m", "deployments.modelserver.batch", str(run.path)]
         processes.append(subprocess.Popen(command, cwd=ROOT))
         return processes[-1]
 
