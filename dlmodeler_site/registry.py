@@ -1,12 +1,16 @@
-"""Where apps register what the layer below them shows or runs without knowing them."""
+"""Where apps register what the layer below them shows or runs without knowing them. Imports no model: apps.py uses it."""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from django.apps import apps
 from django.db.models import Model
 
-from dlmodeler_site.work.models import Work
+if TYPE_CHECKING:
+    from dlmodeler_site.work.models import Work
 
 
 @dataclass(frozen=True)
@@ -64,4 +68,6 @@ def counts(project_ids: list[int]) -> dict[str, dict[int, int]]:
 
 def work_models() -> list[type[Work]]:
     """Every kind of work that the installed apps define."""
+    from dlmodeler_site.work.models import Work
+
     return [model for model in apps.get_models() if issubclass(model, Work)]

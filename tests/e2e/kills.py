@@ -1,0 +1,126 @@
+"""Kills one process of a running site at a random moment, and checks that nothing is lost.
+
+Used by `test_kill.py` (once each) and by `make soak` (five times each).
+"""
+
+import contextlib
+import random
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+import requests
+
+from dlmodeler_site.demo.life_cycle import Site
+from tests.e2e import life
+from tests.e2e.site import PASSWORD, USERNAME, RunningSite, wait_until
+
+WORK_TARGETS = ("training", "runner", "worker", "queue", "keeper", "web")
+EPOCHS = 60
+END_TIMEOUT_S = 240
+ANSWER_TIMEOUT_S = 15
+
+
+@dataclass
+class Killer:
+    """A running site with a job to train, and the randomness of the moments."""
+
+    site: RunningSite
+    client: Site
+    job: dict[str, Any]
+    moments: random.Random
+
+    @classmethod
+    def of(cls, site: RunningSite, job: dict[str, Any] | None = None, *, seed: int, folder: Any) -> "Killer":
+        client = Site.login(site.address, USERNAME, PASSWORD)
+        return cls(site, client, job or life.make_job(client, folder)[0], random.Random(seed))
+
+    def victim(self, target: str) -> psutil.Process | None:
+        """The process that plays this part at the moment."""
+        children = self.site.find("jobs.algorithms")
+        lineage = [children[0], *children[0].parents()] if children else []
+        if target == "training":
+            return lineage[0] if lineage else None
+        if target == "runner":
+            return lineage[1] if lineage else None
+        if target == "worker":
+            return lineage[2] if lineage else None
+        words = {
+            "queue": ("work.cluster",),
+            "keeper": ("manage.py keep",),
+            "web": ("gunicorn", "dlmodeler_site.wsgi"),
+            "model server": ("deployments.modelserver", "--socket"),
+        }[target]
+        found = self.site.find(*words)
+        return self.moments.choice(found) if found else None
+
+    def kill_during_training(self, target: str, name: str) -> dict[str, Any]:
+        """Kill the target while a training runs; the training must end completed, run once at a time."""
+        training = life.start_training(self.client, self.job, name, epochs=EPOCHS, batch_size=10)
+        path = f"/trainings/{training['id']}/"
+        wait_until(lambda: self.site.find("jobs.algorithms"), timeout_s=60, what="the training runs")
+        with self.never_twice("jobs.algorithms"):
+            time.sleep(self.moments.uniform(0, 8))
+            victim = wait_until(lambda: self.victim(target), timeout_s=30, what=f"there is a {target}")
+            with contextlib.suppress(psutil.NoSuchProcess):
+                victim.kill()
+            ended = self.wait_for_end(path)
+        assert ended["status"] == "completed", ended
+        epochs = [row["epoch"] for row in self.client.get(f"{path}metrics/")]
+        assert epochs == list(range(1, EPOCHS + 1)), epochs
+        return ended
+
+    def wait_for_end(self, path: str) -> dict[str, Any]:
+        def state() -> dict[str, Any] | None:
+            with contextlib.suppress(requests.RequestException):
+                got: dict[str, Any] = self.client.get(path)
+                return got if got["status"] in ("completed", "failed", "cancelled") else None
+            return None
+
+        ended: dict[str, Any] = wait_until(state, timeout_s=END_TIMEOUT_S, what=f"{path} has ended")
+        return ended
+
+    @contextlib.contextmanager
+    def never_twice(self, module: str) -> Iterator[None]:
+        """Watch the processes: never do two of the module run at once."""
+        done, most = threading.Event(), [0]
+
+        def watch() -> None:
+            while not done.wait(0.1):
+                most[0] = max(most[0], len(self.site.find("python", "-m", module)))
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watcher.join()
+        assert most[0] <= 1, f"{most[0]} processes of {module} ran at once"
+
+    def answers(self, deployment: dict[str, Any], token: str, image: bytes) -> bool:
+        with contextlib.suppress(requests.RequestException):
+            answer = requests.post(
+                f"{deployment['address']}/predict", headers={"token": token}, files={"input": image}, timeout=5
+            )
+            return answer.status_code == 200
+        return False
+
+    def kill_supervisor(self) -> list[psutil.Process]:
+        """Kill the supervisor; everything below it must be gone within 5 s. Answers what it had below."""
+        below = self.site.processes()[1:]
+        assert self.site.supervisor
+        self.site.supervisor.kill()
+        self.site.supervisor.wait()
+        wait_until(lambda: not any(map(is_alive, below)), timeout_s=5, what="no orphan is left")
+        return below
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,57 @@
+"""SIGKILL of any process at a random moment: no work lost, none run twice at once, none stuck."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.e2e import life
+from tests.e2e.kills import ANSWER_TIMEOUT_S, WORK_TARGETS, Killer
+from tests.e2e.site import RunningSite, running_site, wait_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.kill, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSite]:
+    with running_site(tmp_path_factory.mktemp("site")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def killer(site: RunningSite, tmp_path_factory: pytest.TempPathFactory) -> Killer:
+    return Killer.of(site, seed=7, folder=tmp_path_factory.mktemp("images"))
+
+
+@pytest.mark.parametrize("target", WORK_TARGETS)
+def test_a_training_survives_the_kill_of(target: str, killer: Killer) -> None:
+    killer.kill_during_training(target, f"killed-{target}")
+
+
+def test_deployments_answer_again(killer: Killer, site: RunningSite, tmp_path: Path) -> None:
+    training = life.start_training(killer.client, killer.job, "deployed", epochs=8, batch_size=10)
+    deployment, token = life.deploy(killer.client, killer.wait_for_end(f"/trainings/{training['id']}/"), "colours")
+    image = life.coloured_images(tmp_path, per_class=1)[0][0].read_bytes()
+    assert killer.answers(deployment, token, image)
+    for target in ("model server", "keeper"):
+        victim = killer.victim(target)
+        assert victim
+        victim.kill()
+        wait_until(
+            lambda: killer.answers(deployment, token, image), timeout_s=ANSWER_TIMEOUT_S, what="it answers again"
+        )
+    long_training = life.start_training(killer.client, killer.job, "over-a-restart", epochs=60, batch_size=10)
+    wait_until(lambda: site.find("jobs.algorithms"), timeout_s=60, what="the training runs")
+    killer.kill_supervisor()
+    with pytest.raises(requests.ConnectionError):
+        requests.get(site.address, timeout=2)
+    site.start()
+    wait_until(lambda: killer.answers(deployment, token, image), timeout_s=ANSWER_TIMEOUT_S, what="it answers again")
+    assert killer.wait_for_end(f"/trainings/{long_training['id']}/")["status"] == "completed"
+
+
+def test_it_stops_cleanly_within_ten_seconds(site: RunningSite, killer: Killer) -> None:
+    below = site.processes()[1:]
+    assert site.stop() < 10
+    assert not any(process.is_running() for process in below)
