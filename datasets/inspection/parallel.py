@@ -1,0 +1,123 @@
+"""Work on many files in several processes: bounded memory, progress, stop, and a dead worker costs one file."""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import TypeVar
+
+from dlmodeler_site.compute.run_folder import RunFolder
+from dlmodeler_site.parent_death import die_with_parent
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_CHUNK = 32
+_PROGRESS_INTERVAL_S = 0.5
+
+_stop: Event
+
+
+def map_files(
+    run: RunFolder,
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    total: int,
+    workers: int,
+    lost: Callable[[Item], Result],
+) -> Generator[Result]:
+    """Yield `work(item)` of every item, in any order, from `workers` processes.
+
+    At most two chunks per worker are under way, so memory does not grow with the items. Publishes the progress and
+    raises `StopRequested` as `RunFolder.check_stop` does. An item whose worker dies (a crash in a decoder, or out of
+    memory) even when it is worked on alone yields `lost(item)`.
+    """
+    chunks = _chunks(items)
+    done, published = 0, 0.0
+    while True:
+        rest: list[list[Item]] = []
+        for result in _map_chunks(run, work, chunks, workers, rest):
+            done += 1
+            if time.monotonic() - published >= _PROGRESS_INTERVAL_S:
+                published = time.monotonic()
+                run.progress(done / max(total, 1))
+            yield result
+        for item in (item for chunk in rest for item in chunk):
+            done += 1
+            alone: list[list[Item]] = []
+            yield from _map_chunks(run, work, iter([[item]]), 1, alone)
+            if alone:
+                yield lost(item)
+        if not rest:
+            break
+    run.progress(1.0)
+
+
+def _map_chunks(
+    run: RunFolder,
+    work: Callable[[Item], Result],
+    chunks: Iterator[list[Item]],
+    workers: int,
+    broken: list[list[Item]],
+) -> Iterator[Result]:
+    """Yield results until the chunks end or a worker dies; the chunks then under way are put into `broken`."""
+    context = multiprocessing.get_context("fork")
+    stop = context.Event()
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(os.getpid(), stop))
+    pending: dict[Future[list[Result]], list[Item]] = {}
+    try:
+        while True:
+            run.check_stop()
+            for chunk in islice(chunks, 2 * workers - len(pending)):
+                try:
+                    pending[pool.submit(_work_on, work, chunk)] = chunk
+                except BrokenProcessPool:
+                    broken.append(chunk)
+                    raise
+            if not pending:
+                return
+            finished, _ = wait(pending, timeout=_PROGRESS_INTERVAL_S, return_when=FIRST_COMPLETED)
+            for future in finished:
+                yield from future.result()
+                del pending[future]
+    except BrokenProcessPool:
+        broken.extend(pending.values())
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+
+
+def _work_on(work: Callable[[Item], Result], chunk: list[Item]) -> list[Result]:
+    results = []
+    for item in chunk:
+        if _stop.is_set():
+            break
+        results.append(work(item))
+    return results
+
+
+def _start_worker(parent: int, stop: Event) -> None:
+    """Tie this worker's life to its parent's, and leave Ctrl-C to the parent."""
+    global _stop
+    _stop = stop
+    die_with_parent(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, _CHUNK)):
+        yield chunk
+
+
+def count_lines(path: Path) -> int:
+    """The number of lines of a manifest."""
+    with path.open("rb") as file:
+        return sum(1 for _ in file)

@@ -1,0 +1,18 @@
+"""Flip left-right."""
+
+from PIL import Image
+
+from datasets.preprocessing.messages import gettext_noop
+from datasets.preprocessing.operation import Operation, Values
+
+
+def _apply(image: Image.Image, values: Values) -> Image.Image:
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+
+
+OPERATION = Operation(
+    name="flip_left_right",
+    title=gettext_noop("Flip left-right"),
+    help=gettext_noop("Swaps left and right as in a mirror."),
+    apply=_apply,
+)

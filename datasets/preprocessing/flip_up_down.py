@@ -1,0 +1,18 @@
+"""Flip up-down."""
+
+from PIL import Image
+
+from datasets.preprocessing.messages import gettext_noop
+from datasets.preprocessing.operation import Operation, Values
+
+
+def _apply(image: Image.Image, values: Values) -> Image.Image:
+    return image.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+
+
+OPERATION = Operation(
+    name="flip_up_down",
+    title=gettext_noop("Flip up-down"),
+    help=gettext_noop("Turns the image upside down as in a mirror."),
+    apply=_apply,
+)

@@ -1,0 +1,22 @@
+"""Resize to a width and a height."""
+
+from PIL import Image
+
+from datasets.preprocessing.messages import gettext_noop
+from datasets.preprocessing.operation import Operation, Parameter, Values
+
+
+def _apply(image: Image.Image, values: Values) -> Image.Image:
+    return image.resize((int(values["width"]), int(values["height"])), Image.Resampling.BILINEAR)
+
+
+OPERATION = Operation(
+    name="resize",
+    title=gettext_noop("Resize"),
+    help=gettext_noop("Gives every image this width and height; the aspect is not kept."),
+    apply=_apply,
+    parameters=(
+        Parameter("width", gettext_noop("Width"), 1, 8192, 128, 1, "px", is_integer=True),
+        Parameter("height", gettext_noop("Height"), 1, 8192, 128, 1, "px", is_integer=True),
+    ),
+)

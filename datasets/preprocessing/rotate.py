@@ -1,0 +1,20 @@
+"""Rotate about the centre."""
+
+from PIL import Image
+
+from datasets.preprocessing.canvas import black
+from datasets.preprocessing.messages import gettext_noop
+from datasets.preprocessing.operation import Operation, Parameter, Values
+
+
+def _apply(image: Image.Image, values: Values) -> Image.Image:
+    return image.rotate(values["degrees"], Image.Resampling.BILINEAR, fillcolor=black(image.mode))
+
+
+OPERATION = Operation(
+    name="rotate",
+    title=gettext_noop("Rotate"),
+    help=gettext_noop("Turns the image about its centre, anticlockwise for positive degrees."),
+    apply=_apply,
+    parameters=(Parameter("degrees", gettext_noop("Angle"), -360, 360, 90, 1, "°"),),
+)

@@ -1,0 +1,116 @@
+"""Writing a processed image in the format of its original, with what belongs to it."""
+
+import io
+from typing import Any
+
+from PIL import ExifTags, Image, JpegImagePlugin
+
+from datasets.inspection.images import FORMATS, ImageError, to_rgb
+
+_JPEG_QUALITY = 95
+_WEBP_QUALITY = 90
+# Modes that a format can store; the other formats get RGB.
+_STORED_MODES = {
+    "JPEG": ("L", "RGB", "CMYK"),
+    "PNG": ("L", "LA", "RGB", "RGBA", "I;16"),
+    "TIFF": ("L", "LA", "RGB", "RGBA", "CMYK", "I;16", "I", "F"),
+    "JPEG2000": ("L", "LA", "RGB", "RGBA", "I;16"),
+    "PPM": ("L", "RGB", "I;16", "I"),
+    "WEBP": ("RGB", "RGBA"),
+    "AVIF": ("RGB", "RGBA"),
+    "GIF": ("L", "RGB", "RGBA"),
+    "TGA": ("L", "LA", "RGB", "RGBA"),
+    "BMP": ("L", "RGB"),
+    "SGI": ("L", "RGB", "RGBA"),
+    "PCX": ("L", "RGB"),
+    "ICO": ("RGB", "RGBA"),
+    "ICNS": ("RGB", "RGBA"),
+    "DDS": ("L", "LA", "RGB", "RGBA"),
+    "QOI": ("RGB", "RGBA"),
+}
+_LOSSLESS_TIFF = ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits")
+_ICC_SPACES = {"L": b"GRAY", "LA": b"GRAY", "I;16": b"GRAY", "RGB": b"RGB ", "RGBA": b"RGB ", "CMYK": b"CMYK"}
+_ICC_FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "AVIF")
+# Not TIFF: its EXIF is the same directory that says where and how the old pixels are stored.
+_EXIF_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF")
+
+
+def save_like(image: Image.Image, original: Image.Image, file: io.BytesIO) -> str:
+    """Write the upright, processed image in the original's format; answers the format.
+
+    Kept: quality (a JPEG's own quantisation tables and chroma subsampling, else 95), the ICC profile where it describes
+    the result's colours, EXIF with its orientation reset and without its thumbnail of the old picture, resolution.
+    An animation becomes a still image.
+
+    Raises:
+        ImageError: the format cannot be written, or not with these pixels.
+    """
+    image_format = _written_format(original)
+    image = _storable(image, image_format)
+    options: dict[str, Any] = {}
+    if image_format in _ICC_FORMATS:
+        options["icc_profile"] = _fitting_profile(original, image.mode)
+    if image_format in _EXIF_FORMATS:
+        options["exif"] = _upright_exif(original)
+    if "dpi" in original.info and image_format in ("JPEG", "PNG", "TIFF", "BMP"):
+        options["dpi"] = original.info["dpi"]
+    if image_format == "JPEG":
+        options.update(_jpeg_options(image, original))
+    elif image_format == "TIFF":
+        compression = original.info.get("compression")
+        options["compression"] = compression if compression in _LOSSLESS_TIFF else "tiff_adobe_deflate"
+    elif image_format == "WEBP":
+        options["quality"] = _WEBP_QUALITY
+    image.info = {}
+    try:
+        image.save(file, image_format, **{name: value for name, value in options.items() if value is not None})
+    except MemoryError:
+        raise
+    except Exception as error:  # Each of Pillow's encoders has its own way to say what it cannot store.
+        raise ImageError(f"The result cannot be written as {image_format} ({error}).", "unsupported") from error
+    return image_format
+
+
+def _written_format(original: Image.Image) -> str:
+    image_format = {"MPO": "JPEG", "DIB": "BMP"}.get(original.format or "", original.format or "")
+    if image_format not in _STORED_MODES:
+        writable = ", ".join(name for name in FORMATS if name in _STORED_MODES)
+        raise ImageError(f"{image_format} files can be read but not written; convert it to {writable}.", "unsupported")
+    return image_format
+
+
+def _storable(image: Image.Image, image_format: str) -> Image.Image:
+    modes = _STORED_MODES[image_format]
+    if image.mode in modes:
+        return image
+    if image.mode in ("LA", "RGBA") and "RGBA" in modes:
+        return image.convert("RGBA")
+    rgb = to_rgb(image)
+    return rgb.convert("L") if image.mode in ("I", "I;16", "F") and "L" in modes else rgb
+
+
+def _jpeg_options(image: Image.Image, original: Image.Image) -> dict[str, Any]:
+    tables = getattr(original, "quantization", None)
+    if not tables:
+        return {"quality": _JPEG_QUALITY}
+    if image.mode == "L":
+        return {"qtables": [tables[min(tables)]]}
+    sampling = JpegImagePlugin.get_sampling(original) if original.mode == image.mode else 0
+    return {"qtables": tables, "subsampling": sampling}
+
+
+def _fitting_profile(original: Image.Image, mode: str) -> bytes | None:
+    """The original's ICC profile, if it is for the colour space of `mode` (its bytes 16 to 20 name that)."""
+    profile = original.info.get("icc_profile")
+    return profile if profile and profile[16:20] == _ICC_SPACES.get(mode) else None
+
+
+def _upright_exif(original: Image.Image) -> bytes | None:
+    try:
+        exif = original.getexif()
+        if not exif:
+            return None
+        exif.pop(ExifTags.Base.Orientation, None)
+        return exif.tobytes()
+    except Exception:  # Broken EXIF raises nearly anything; it is not worth keeping.
+        return None
