@@ -8,6 +8,18 @@
 
   const fill = (text, values) => text.replace(/%\((\w+)\)s/g, (_, name) => values[name] ?? "");
 
+  const TOAST_ICONS = { error: "alert-circle", warning: "alert-triangle", success: "circle-check", info: "info-circle" };
+
+  function icon(name) {
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    svg.setAttribute("class", "icon");
+    svg.setAttribute("aria-hidden", "true");
+    const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
+    use.setAttribute("href", `${words.icons}#${name}`);
+    svg.append(use);
+    return svg;
+  }
+
   /** Adds a toast; `kind` is a level of Django's messages: success, info, warning, error. */
   function toast(text, kind = "info") {
     const box = document.createElement("div");
@@ -15,14 +27,15 @@
     box.dataset.kind = kind;
     box.setAttribute("role", kind === "error" ? "alert" : "status");
     if (kind === "success" || kind === "info") box.dataset.toastAutohide = "";
-    const words_ = document.createElement("div");
-    words_.className = "dlm-toast-text";
-    words_.textContent = text;
+    const said = document.createElement("div");
+    said.className = "dlm-toast-text";
+    said.textContent = text;
     const close = document.createElement("button");
     close.type = "button";
     close.className = "btn-close";
     close.dataset.toastClose = "";
-    box.append(words_, close);
+    close.setAttribute("aria-label", words.close);
+    box.append(icon(TOAST_ICONS[kind]), said, close);
     document.getElementById("dlm-toasts").append(box);
     startToast(box);
   }
@@ -61,8 +74,7 @@
 
   function onReveal(button) {
     const input = button.parentElement.querySelector("input");
-    const hidden = input.type === "password";
-    input.type = hidden ? "text" : "password";
+    const hidden = !input.classList.toggle("dlm-secret");
     button.setAttribute("aria-pressed", String(hidden));
     button.setAttribute("aria-label", hidden ? words.hide : words.show);
   }
@@ -78,8 +90,11 @@
   /* -- Confirming -------------------------------------------------------------------------- */
   let confirmed = null;
 
-  function confirmThen(text, go, names = []) {
+  function confirmThen(text, go, { names = [], danger = false } = {}) {
     const dialog = document.getElementById("dlm-confirm");
+    const yes = dialog.querySelector("[data-confirm-yes]");
+    yes.classList.toggle("btn-danger", danger);
+    yes.classList.toggle("btn-primary", !danger);
     dialog.querySelector("[data-confirm-text]").textContent = text;
     dialog.querySelector("[data-confirm-names]").replaceChildren(
       ...names.map((name) => Object.assign(document.createElement("li"), { textContent: name })),
@@ -111,7 +126,10 @@
       form.dataset.confirmedNow = "1";
       form.requestSubmit(submitter);
     };
-    confirmThen(asker.dataset.confirm, go, [...ticked].map((box) => box.dataset.label));
+    confirmThen(asker.dataset.confirm, go, {
+      names: [...ticked].map((box) => box.dataset.label),
+      danger: Boolean(submitter?.matches(".btn-danger, .btn-outline-danger, .text-danger")),
+    });
   }, true);
 
   document.addEventListener("htmx:confirm", (event) => {
@@ -129,6 +147,17 @@
     if (action) dialog.querySelector("form").action = action;
     if (name) dialog.querySelector("[data-delete-name]").textContent = name;
     if (detail) window.htmx.ajax("GET", detail, { target: dialog.querySelector("[data-delete-detail]"), swap: "innerHTML" });
+  });
+
+  /* -- Sending once ------------------------------------------------------------------------ */
+  document.addEventListener("submit", (event) => {
+    const button = event.submitter;
+    if (event.defaultPrevented || !button || event.target.method !== "post") return;
+    // After this event, or the button's own name and value would be left out.
+    setTimeout(() => {
+      button.disabled = true;
+      button.dataset.sent = "";
+    });
   });
 
   /* -- Submit buttons ---------------------------------------------------------------------- */
@@ -242,5 +271,11 @@
     if (event.detail.elt !== document.body) setUp(event.detail.elt);
   });
   // A page from the back-forward cache keeps typed values, and browsers restore them after load.
-  window.addEventListener("pageshow", () => document.querySelectorAll("form[data-require-filled]").forEach(updateSubmit));
+  window.addEventListener("pageshow", () => {
+    for (const button of document.querySelectorAll("[data-sent]")) {
+      delete button.dataset.sent;
+      button.disabled = false;
+    }
+    document.querySelectorAll("form[data-require-filled]").forEach(updateSubmit);
+  });
 })();

@@ -131,7 +131,7 @@
         chart = echarts.init(canvas, null, { renderer: "canvas" });
         new ResizeObserver(() => chart.resize()).observe(canvas);
       }
-      chart.setOption(kind.option(data), { notMerge: true });
+      chart.setOption(kind.option(data), { replaceMerge: ["series"] }); // merging keeps an open tooltip
     }
 
     async function loop() {

@@ -16,7 +16,7 @@
       bytes /= 1000;
       at += 1;
     }
-    return `${at === 0 ? bytes : bytes.toFixed(1)} ${units[at]}`;
+    return `${at === 0 ? bytes : bytes.toFixed(bytes < 10 ? 1 : 0)} ${units[at]}`;
   };
   const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
   const element = (tag, text) => Object.assign(document.createElement(tag), { textContent: text });
@@ -116,6 +116,7 @@
     const picked = new Map(); // relative path -> {file, path, sent}
     let data = null; // {data_id, done_url} once the form was accepted
     let busy = false;
+    let locked = []; // controls that a running upload disabled
 
     const state = {
       say: (text) => (find("[data-upload-words]").textContent = text),
@@ -128,9 +129,8 @@
     function setBusy(on) {
       busy = on;
       form.dataset.uploadBusy = on ? "1" : "0";
-      for (const control of form.querySelectorAll("button, input, select, textarea")) {
-        if (!control.closest("[data-refused]")) control.disabled = on;
-      }
+      if (on) locked = [...form.elements].filter((control) => !control.disabled);
+      for (const control of locked) control.disabled = on;
       if (on) find("[data-upload-state]").hidden = false;
     }
 
@@ -309,6 +309,7 @@
       if (goOn) {
         link.href = next;
         find("[data-upload-state]").hidden = true;
+        find("[data-picked]").hidden = true;
         link.focus();
       }
     }

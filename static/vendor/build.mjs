@@ -20,10 +20,10 @@ const icons = [
   "activity", "adjustments", "alert-circle", "alert-triangle", "api", "arrow-down", "arrow-left", "arrow-right", "arrow-up",
   "book", "brain", "brand-python", "calendar", "chart-line", "check", "chevron-down", "chevron-left", "chevron-right",
   "circle-check", "clock", "cloud-upload", "code", "copy", "cpu", "database", "dots-vertical", "download", "edit",
-  "external-link", "eye", "file", "file-text", "folder", "folder-open", "hierarchy-2", "history", "home", "info-circle", "key",
-  "language", "layout-grid", "link", "list", "lock", "login", "logout", "menu-2", "notebook", "photo", "player-play",
-  "player-stop", "plus", "refresh", "rocket", "search", "selector", "server", "shield-lock", "sparkles", "table", "tag",
-  "target", "terminal-2", "trash", "upload", "user", "users", "wand", "x",
+  "external-link", "eye", "filter", "file", "file-text", "folder", "folder-open", "folder-plus", "hierarchy-2", "history", "home", "info-circle", "key",
+  "language", "layout-grid", "link", "list", "lock", "login", "logout", "menu-2", "notebook", "photo", "pencil", "player-play",
+  "player-stop", "plus", "refresh", "rocket", "search", "selector", "send", "server", "settings", "shield-lock", "sparkles", "table", "tag",
+  "target", "terminal-2", "trash", "upload", "user", "user-plus", "users", "wand", "x",
 ];
 
 // A manifest static storage refuses a map that it cannot find.
