@@ -1,0 +1,172 @@
+"""What an algorithm tells about itself: pure data that pages and the API read without loading it."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Value = int | float | bool | str
+
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
+_BOOLEANS = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
+
+
+def gettext_noop(text: str) -> str:
+    """Mark a text for the message catalogue; pages translate it where they show it."""
+    return text
+
+
+class HyperparameterError(Exception):
+    """Hyperparameters that cannot be used. `details` has one sentence for each wrong name."""
+
+    def __init__(self, message: str, details: dict[str, str]) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+
+@dataclass(frozen=True)
+class Hyperparameter:
+    """One setting of a training. Without a default it must be given."""
+
+    name: str
+    type: Literal["int", "float", "bool", "choice"]
+    default: Value | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    title: str = ""
+    help: str = ""
+    unit: str = ""
+
+    @property
+    def required(self) -> bool:
+        return self.default is None
+
+    @property
+    def allowed(self) -> str:
+        """The values it takes, in words: "a whole number from 1 to 100"."""
+        if self.type == "bool":
+            return "true or false"
+        if self.type == "choice":
+            return "one of " + ", ".join(self.choices)
+        kind = "a whole number" if self.type == "int" else "a number"
+        if self.minimum is not None and self.maximum is not None:
+            return f"{kind} from {self.minimum:g} to {self.maximum:g}"
+        if self.minimum is not None:
+            return f"{kind} of at least {self.minimum:g}"
+        if self.maximum is not None:
+            return f"{kind} of at most {self.maximum:g}"
+        return kind
+
+    def parse(self, value: object) -> Value:
+        """The typed value of `value` (text from forms included).
+
+        Raises:
+            ValueError: it has another type or is out of range; says what is allowed and what was received.
+        """
+        parsed = self._typed(value)
+        if parsed is None or not self._in_range(parsed):
+            raise ValueError(f"{self.name} must be {self.allowed}, received {value!r}")
+        return parsed
+
+    def _typed(self, value: object) -> Value | None:
+        if isinstance(value, str):
+            value = value.strip()
+        match self.type:
+            case "bool":
+                if isinstance(value, bool):
+                    return value
+                return _BOOLEANS.get(value.lower()) if isinstance(value, str) else None
+            case "choice":
+                return value if isinstance(value, str) else None
+            case "int":
+                return _whole_number(value)
+            case "float":
+                return _number(value)
+
+    def _in_range(self, value: Value) -> bool:
+        if isinstance(value, str):
+            return value in self.choices
+        above = self.minimum is None or value >= self.minimum
+        return above and (self.maximum is None or value <= self.maximum)
+
+
+def _whole_number(value: object) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value) and len(value) < 20:
+        return int(value)
+    return None
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, str) and "_" in value:
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+@dataclass(frozen=True)
+class Input:
+    """One data that an algorithm reads."""
+
+    name: str
+    content: Literal["image", "table", "text"]
+    required: bool
+    title: str
+    help: str = ""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an algorithm is, reads and can be told."""
+
+    name: str
+    title: str
+    summary: str
+    inputs: tuple[Input, ...]
+    hyperparameters: tuple[Hyperparameter, ...]
+
+    def hyperparameter(self, name: str) -> Hyperparameter:
+        return next(parameter for parameter in self.hyperparameters if parameter.name == name)
+
+
+def validate_hyperparameters(manifest: Manifest, values: Mapping[str, Any]) -> dict[str, Value]:
+    """Every hyperparameter of the algorithm, typed; defaults stand for what is absent, None or "".
+
+    Raises:
+        HyperparameterError: names every value that is unknown, missing or out of range.
+    """
+    known = {parameter.name: parameter for parameter in manifest.hyperparameters}
+    details = {
+        str(name): f"{name} is not a hyperparameter of {manifest.name}; it takes {', '.join(known)}"
+        for name in values
+        if name not in known
+    }
+    complete: dict[str, Value] = {}
+    for name, parameter in known.items():
+        value = values.get(name)
+        if value is None or value == "":
+            if parameter.default is None:
+                details[name] = f"{name} is required: {parameter.allowed}"
+            else:
+                complete[name] = parameter.default
+            continue
+        try:
+            complete[name] = parameter.parse(value)
+        except ValueError as error:
+            details[name] = str(error)
+    if details:
+        raise HyperparameterError("; ".join(details.values()) + ".", details)
+    return complete

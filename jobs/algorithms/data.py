@@ -1,0 +1,234 @@
+"""The images of a training: decoded once on all cores into a memory-mapped cache that later trainings share."""
+
+import fcntl
+import hashlib
+import multiprocessing
+import os
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets.inspection.images import ImageError, fit_rgb, read_rgb
+from dlmodeler_site.compute.run_folder import RunError, RunFolder, read_jsonl
+from dlmodeler_site.parent_death import die_with_parent
+
+# Part of the cache key: raise it when `read_rgb` or `fit_rgb` give other pixels for the same file.
+_PIXELS_VERSION = 1
+_ROWS_PER_CHUNK = 64
+# Below this many images for each process, starting one costs more than it saves.
+_ROWS_PER_PROCESS = 256
+_NAMED_IN_ERRORS = 5
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """One line of the manifest: a file and the output of the network that it belongs to."""
+
+    name: str
+    path: Path
+    sha256: str
+    target: int
+
+
+@dataclass(frozen=True)
+class LabelledPixels:
+    """The decoded images of a training.
+
+    Attributes:
+        pixels: uint8 (image, height, width, 3), memory-mapped read-only.
+        targets: int32 (image,), indexes into the labels.
+        key: sha256 in hexadecimal over the images' hashes in order and the size.
+    """
+
+    pixels: NDArray[np.uint8]
+    targets: NDArray[np.int32]
+    key: str
+
+
+def read_manifest(path: Path, *, labels: int) -> list[LabelledImage]:
+    """The images of a training and their targets, each of which must be below `labels`.
+
+    Raises:
+        RunError: there is no image, or a target has no label.
+    """
+    images = [
+        LabelledImage(row["name"], Path(row["path"]), row["sha256"], int(row["target"])) for row in read_jsonl(path)
+    ]
+    if not images:
+        raise RunError("There is no labelled image to train on.", reason="no_images")
+    for image in images:
+        if not 0 <= image.target < labels:
+            raise RunError(
+                f"{image.name} belongs to class number {image.target}, but there are {labels} labels "
+                f"(0 to {labels - 1}).",
+                reason="label_out_of_range",
+            )
+    return images
+
+
+def load_pixels(
+    run: RunFolder, images: Sequence[LabelledImage], *, cache: Path, size_px: int, threads: int
+) -> LabelledPixels:
+    """Map the decoded images into memory, decoding them first unless a training did so before.
+
+    HAZARD: forks; call it before TensorFlow starts its threads.
+
+    Raises:
+        RunError: images cannot be read (all are named, the first few with the cause), or the disk is full.
+        StopRequested: the site asked the process to stop.
+    """
+    key = _cache_key(images, size_px)
+    cache.mkdir(parents=True, exist_ok=True)
+    path = cache / f"{key}.npy"
+    shape = (len(images), size_px, size_px, 3)
+    with _locked(run, cache / f"{key}.lock"):
+        pixels = _open_cached(path, shape)
+        if pixels is None:
+            run.publish("message", text=f"Decoding {len(images)} images to {size_px} x {size_px} pixels")
+            _fill(run, path, images, shape, threads)
+            pixels = _open_cached(path, shape)
+            if pixels is None:
+                raise RunError(f"The cache of decoded images was removed while it was used ({path.name}). Train again.")
+        else:
+            run.publish("message", text=f"Using {len(images)} images decoded before")
+            os.utime(path)  # What was used last is evicted last.
+    return LabelledPixels(pixels, np.array([image.target for image in images], dtype=np.int32), key)
+
+
+def split_stratified(
+    targets: NDArray[np.int32], *, share: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indexes of the training and the validation images, each in rising order.
+
+    Every class gives `share` of its images, rounded so that the total is as near as possible; at least one image of
+    each class stays for training.
+    """
+    everything = np.arange(len(targets))
+    if share == 0:
+        return everything, everything[:0]
+    classes, counts = np.unique(targets, return_counts=True)
+    exact = counts * share
+    taken = np.minimum(np.floor(exact).astype(np.int64), counts - 1)
+    missing = round(len(targets) * share) - int(taken.sum())
+    for index in np.argsort(taken - exact, kind="stable")[: max(missing, 0)]:
+        taken[index] = min(taken[index] + 1, counts[index] - 1)
+    generator = np.random.default_rng((seed, 1))
+    held_out = [
+        generator.permutation(np.flatnonzero(targets == value))[:count]
+        for value, count in zip(classes, taken, strict=True)
+    ]
+    validation = np.sort(np.concatenate(held_out))
+    return np.setdiff1d(everything, validation), validation
+
+
+def epoch_order(indexes: NDArray[np.int64], *, seed: int, epoch: int) -> NDArray[np.int64]:
+    """`indexes` in the order in which an epoch sees them: the same for the same seed and epoch, also after a resume."""
+    return np.random.default_rng((seed, 2, epoch)).permutation(indexes)
+
+
+def _cache_key(images: Sequence[LabelledImage], size_px: int) -> str:
+    digest = hashlib.sha256(f"{_PIXELS_VERSION} {size_px}\n".encode())
+    for image in images:
+        digest.update(image.sha256.encode() + b"\n")
+    return digest.hexdigest()
+
+
+@contextmanager
+def _locked(run: RunFolder, path: Path) -> Iterator[None]:
+    """Let one of several trainings that start together decode, and the others wait for it."""
+    with open(path, "wb") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                run.check_stop()
+                time.sleep(0.1)
+        yield
+
+
+def _open_cached(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+    try:
+        pixels: NDArray[np.uint8] = np.load(path, mmap_mode="r")
+    except (OSError, ValueError):  # Absent or damaged: it is made again.
+        return None
+    return pixels if pixels.shape == shape and pixels.dtype == np.uint8 else None
+
+
+def _fill(
+    run: RunFolder, path: Path, images: Sequence[LabelledImage], shape: tuple[int, int, int, int], threads: int
+) -> None:
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        _allocate(temporary, shape)
+        chunks = [(start, images[start : start + _ROWS_PER_CHUNK]) for start in range(0, len(images), _ROWS_PER_CHUNK)]
+        decode = partial(_decode_chunk, temporary)
+        unreadable: list[str] = []
+        processes = min(threads, len(images) // _ROWS_PER_PROCESS)
+        if processes > 1:
+            with ProcessPoolExecutor(
+                processes,
+                mp_context=multiprocessing.get_context("fork"),
+                initializer=die_with_parent,
+                initargs=(os.getpid(),),
+            ) as pool:
+                try:
+                    for errors in pool.map(decode, chunks):
+                        unreadable += errors
+                        run.check_stop()
+                except BaseException:
+                    pool.shutdown(wait=True, cancel_futures=True)
+                    raise
+        else:
+            for chunk in chunks:
+                unreadable += decode(chunk)
+                run.check_stop()
+        if unreadable:
+            raise _unreadable(unreadable)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _allocate(path: Path, shape: tuple[int, int, int, int]) -> None:
+    """Reserve the file's blocks, so that a full disk is an error here and not a SIGBUS in a worker."""
+    np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    size_bytes = path.stat().st_size
+    try:
+        with open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, size_bytes)
+    except OSError as error:
+        raise RunError(
+            f"The decoded images need {size_bytes / 1e6:,.0f} MB of disk and cannot be stored ({error.strerror}). "
+            "Make room on the disk of the cache.",
+            reason="disk_full",
+        ) from error
+
+
+def _decode_chunk(path: Path, chunk: tuple[int, Sequence[LabelledImage]]) -> list[str]:
+    """Write the pixels of some images into their rows; answer what is wrong with those that cannot be read."""
+    start, images = chunk
+    rows = np.lib.format.open_memmap(path, mode="r+")
+    height, width = rows.shape[1:3]
+    errors = []
+    for row, image in enumerate(images, start):
+        try:
+            rows[row] = fit_rgb(read_rgb(image.path), width=width, height=height)
+        except (ImageError, OSError) as error:
+            errors.append(f"{image.name}: {error}")
+    return errors
+
+
+def _unreadable(errors: list[str]) -> RunError:
+    shown = " ".join(errors[:_NAMED_IN_ERRORS])
+    more = f" And {len(errors) - _NAMED_IN_ERRORS} more." if len(errors) > _NAMED_IN_ERRORS else ""
+    count = "1 image" if len(errors) == 1 else f"{len(errors)} images"
+    return RunError(f"{count} cannot be read: {shown}{more}", reason="unreadable_image")

@@ -1,0 +1,136 @@
+"""The bundle of a trained network: SavedModel, engine, bundle.json (docs/contracts.md)."""
+
+import datetime
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from dlmodeler_site.compute.run_folder import write_json
+from jobs.algorithms.engine import EngineError, convert
+from jobs.algorithms.image_classification.model import build_network
+
+_LABELS_FILE = "labels.json"
+
+
+def _signatures(network: keras.Sequential) -> dict[str, Any]:
+    """The functions that the SavedModel serves, traced."""
+    height, width, channels = network.input_shape[1:]
+
+    def answer(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"probabilities": tf.nn.softmax(network(images, training=False))}
+
+    def decode(content: tf.Tensor) -> tf.Tensor:
+        """JPEG or PNG bytes to uint8 (height, width, 3), as `read_rgb` and `fit_rgb` do (an EXIF orientation aside)."""
+        # The kernel tells PNG by its signature, whatever the operation is called.
+        image = tf.io.decode_jpeg(content, channels=channels, dct_method="INTEGER_ACCURATE")
+        fitted = tf.image.resize(image, (height, width), method="bilinear", antialias=True)
+        return tf.saturate_cast(tf.round(fitted), tf.uint8)
+
+    def answer_encoded(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+        pixels = tf.TensorSpec((height, width, channels), tf.uint8)
+        return answer(tf.map_fn(decode, encoded, fn_output_signature=pixels))
+
+    def trace(function: Callable[[tf.Tensor], dict[str, tf.Tensor]], argument: tf.TensorSpec) -> Any:
+        return tf.function(function, input_signature=[argument], autograph=False).get_concrete_function()
+
+    return {
+        "serving_default": trace(answer, tf.TensorSpec((None, height, width, channels), tf.uint8, name="images")),
+        "serving_encoded": trace(answer_encoded, tf.TensorSpec((None,), tf.string, name="encoded")),
+    }
+
+
+def export_bundle(
+    bundle: Path,
+    network: keras.Sequential,
+    *,
+    labels: Sequence[dict[str, Any]],
+    algorithm: str,
+    name: str,
+    metrics: dict[str, float],
+    samples: NDArray[np.uint8],
+    threads: int,
+    report: Callable[[str], None],
+) -> None:
+    """Write the bundle of `network` (logits of uint8 images, any dtype policy) into a new folder.
+
+    The exported network computes in float32. Where no engine can be made that agrees with it on `samples`, `report`
+    hears why and TensorFlow is the engine.
+    """
+    shutil.rmtree(bundle, ignore_errors=True)
+    bundle.mkdir(parents=True)
+    classes = network.output_shape[-1]
+    named = label_map(labels, classes=classes)
+    _save(bundle, network, named)
+    engine = _make_engine(bundle, samples, threads, report)
+    write_json(
+        bundle / "bundle.json",
+        {
+            "schema": 1,
+            "algorithm": algorithm,
+            "model": {
+                "name": name,
+                "created_at": datetime.datetime.now(datetime.UTC).isoformat(),
+                "metrics": metrics,
+            },
+            "input": {"kind": "image", "shape": list(network.input_shape), "dtype": "uint8"},
+            "labels": named,
+            "engine": engine,
+        },
+    )
+
+
+def label_map(labels: Sequence[dict[str, Any]], *, classes: int) -> list[dict[str, Any]]:
+    """One entry for each output; outputs that no label was given for get the least unused numbers and no class name."""
+    used = {entry["label"] for entry in labels}
+    spare = (number for number in range(classes) if number not in used)
+    rest = [{"label": next(spare), "class_name": ""} for _ in range(classes - len(labels))]
+    return [*labels, *rest]
+
+
+def _save(bundle: Path, network: keras.Sequential, labels: list[dict[str, Any]]) -> None:
+    labels_file = bundle / _LABELS_FILE
+    labels_file.write_text(json.dumps(labels, ensure_ascii=False), encoding="utf-8")
+    twin = _float32_twin(network)
+    # A plain module with the variables alone: tracking the Keras model would trace and store all its layers again.
+    module = tf.Module()
+    module.weights = [variable.value for variable in twin.variables]
+    module.labels = tf.saved_model.Asset(str(labels_file))
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    tf.saved_model.save(module, str(bundle), signatures=_signatures(twin), options=options)
+    labels_file.unlink()  # Saving copied it into assets/.
+
+
+def _float32_twin(network: keras.Sequential) -> keras.Sequential:
+    blocks = [layer.filters for layer in network.layers if hasattr(layer, "filters")]
+    twin = build_network(
+        size_px=network.input_shape[1], filters=blocks, classes=network.output_shape[-1], dtype_policy="float32"
+    )
+    twin.set_weights(network.get_weights())
+    return twin
+
+
+def _make_engine(
+    bundle: Path, samples: NDArray[np.uint8], threads: int, report: Callable[[str], None]
+) -> dict[str, Any]:
+    folder = bundle / "engine"
+    folder.mkdir()
+    try:
+        agreement = convert(bundle, folder, samples=samples, threads=threads)
+    except EngineError as error:
+        shutil.rmtree(folder)
+        report(f"{error}. TensorFlow will serve the model.")
+        return {"name": "tensorflow", "precision": "f32", "max_difference": 0.0}
+    return {
+        "name": "openvino",
+        "precision": "f32",
+        "max_difference": agreement.max_difference,
+        "samples": agreement.samples,
+        "other_classes": agreement.other_classes,
+    }
