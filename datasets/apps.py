@@ -5,3 +5,12 @@ from django.utils.translation import gettext_lazy as _
 class DatasetsConfig(AppConfig):
     name = "datasets"
     verbose_name = _("Datasets")
+
+    def ready(self) -> None:
+        from datasets import incoming, usage
+        from dlmodeler_site import registry
+
+        registry.register_dependants(usage.running_data)
+        registry.register_counter("data", usage.count_data)
+        registry.register_counter("bytes", usage.count_bytes)
+        registry.register_duty("incoming", every_s=600, run=incoming.sweep)

@@ -79,7 +79,7 @@ class Data(Work):
     creator = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False)
     kind = models.CharField(max_length=9, choices=Kind, default=Kind.RAW, editable=False)
     content = models.CharField(max_length=5, choices=Content, blank=True, editable=False)
-    parent = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="children", editable=False)
+    parent = models.ForeignKey("self", null=True, on_delete=models.RESTRICT, related_name="children", editable=False)
     steps = models.JSONField(default=list, editable=False)
     on_error = models.CharField(max_length=4, choices=OnError, default=OnError.FAIL, editable=False)
     file_count = models.PositiveIntegerField(default=0, editable=False, help_text="sound files")
@@ -108,6 +108,15 @@ class Data(Work):
         return f"{self.dataset.files_key}/{self.slug}"
 
     @property
+    def thumbnails_key(self) -> str:
+        return f"thumbnails/{self.pk}"
+
+    @property
+    def log_key(self) -> str:
+        """Outside of the folder, which holds the users' files alone."""
+        return f".work/{self._meta.label_lower}/{self.pk}/log.txt"
+
+    @property
     def path(self) -> str:
         """The path that users see."""
         return f"/mnt/{self.files_key}"
@@ -134,6 +143,10 @@ class Data(Work):
 
     def publish(self, run: RunFolder) -> None:
         results.publish(self, run)
+        if self.file_count == 0:
+            results.seal(self)
+            results.drop_rejected(self)
+            raise results.nothing_sound(self)
 
     def record(self, run: RunFolder) -> None:
         results.seal(self)
@@ -177,7 +190,7 @@ class File(models.Model):
     height = models.PositiveIntegerField(null=True)
     mode = models.CharField(max_length=10, blank=True)
     format = models.CharField(max_length=10, blank=True)
-    label = models.CharField(max_length=200, blank=True)
+    label = models.CharField(max_length=255, blank=True)
     has_thumbnail = models.BooleanField(default=False)
 
     objects = FileQuerySet.as_manager()
@@ -200,4 +213,4 @@ class File(models.Model):
 
     @property
     def thumbnail_key(self) -> str:
-        return f"thumbnails/{self.data_id}/{self.pk}.webp"
+        return f"thumbnails/{self.data_id}/{self.pk}.jpg"

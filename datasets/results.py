@@ -12,12 +12,14 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from dlmodeler_site.compute.run_folder import RunFolder, read_jsonl
+from dlmodeler_site.errors import UserError
 from dlmodeler_site.storage import workspace
 
 if TYPE_CHECKING:
     from datasets.models import Data, File
 
 BATCH = 1000
+REASONS = 5
 COMMON = ("state", "error", "content", "size_bytes", "sha256", "width", "height", "mode", "format", "has_thumbnail")
 
 
@@ -45,8 +47,25 @@ def drop_rejected(data: Data) -> None:
     """Delete the bytes of rejected uploads; their rows stay and say why."""
     from datasets.models import File
 
-    for file in data.files.filter(state=File.State.REJECTED).iterator(chunk_size=BATCH):
-        workspace().delete(file.key_in(data))
+    # SECURITY: a file refused for its name (`../x`) was never stored and has no hash; its name must not become a key.
+    stored = data.files.filter(state=File.State.REJECTED).exclude(sha256="")
+    for name in stored.values_list("name", flat=True).iterator(chunk_size=BATCH):
+        workspace().delete(f"{data.files_key}/{name}")
+
+
+def nothing_sound(data: Data) -> UserError:
+    """Why a data without a single sound file fails: the reasons of the first of them."""
+    from datasets.models import File
+
+    rejected = data.files.filter(state=File.State.REJECTED)
+    reasons = [f"{file.name}: {file.error}" for file in rejected[:REASONS]]
+    if data.rejected_count > REASONS:
+        reasons.append("…")
+    return UserError(
+        f"None of the {data.rejected_count} files can be used. Make a new data from other files.\n"
+        + "\n".join(reasons),
+        reason="all_rejected",
+    )
 
 
 def _write(data: Data, rows: list[dict[str, Any]]) -> list[File]:
@@ -83,7 +102,9 @@ def _total(data: Data) -> None:
     data.content = contents.pop() if len(contents) == 1 else ("mixed" if contents else "")
     data.rejected_count = data.files.filter(state=File.State.REJECTED).count()
     data.file_count = data.size_bytes = 0
-    data.manifest_sha256 = _manifest_hash(data, sound.order_by("name").values_list("name", "size_bytes", "sha256", "label"))
+    data.manifest_sha256 = _manifest_hash(
+        data, sound.order_by("name").values_list("name", "size_bytes", "sha256", "label")
+    )
 
 
 def _manifest_hash(data: Data, rows: Any) -> str:

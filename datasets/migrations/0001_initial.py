@@ -62,7 +62,7 @@ class Migration(migrations.Migration):
                 ('manifest_sha256', models.CharField(blank=True, editable=False, max_length=64)),
                 ('changed_at', models.DateTimeField(auto_now=True)),
                 ('creator', models.ForeignKey(editable=False, null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL)),
-                ('parent', models.ForeignKey(editable=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='children', to='datasets.data')),
+                ('parent', models.ForeignKey(editable=False, null=True, on_delete=django.db.models.deletion.RESTRICT, related_name='children', to='datasets.data')),
                 ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='data', to='datasets.dataset')),
             ],
             options={
@@ -84,7 +84,7 @@ class Migration(migrations.Migration):
                 ('height', models.PositiveIntegerField(null=True)),
                 ('mode', models.CharField(blank=True, max_length=10)),
                 ('format', models.CharField(blank=True, max_length=10)),
-                ('label', models.CharField(blank=True, max_length=200)),
+                ('label', models.CharField(blank=True, max_length=255)),
                 ('has_thumbnail', models.BooleanField(default=False)),
                 ('data', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='files', to='datasets.data')),
             ],

@@ -17,21 +17,21 @@ def keep(work: Work, run: RunFolder) -> None:
         return
     whole = run.path / "log.whole"
     with open(whole, "wb") as target:
-        if workspace().exists(_key(work)):
-            with workspace().open(_key(work), "rb") as earlier:
+        if workspace().exists(work.log_key):
+            with workspace().open(work.log_key, "rb") as earlier:
                 for chunk in iter(lambda: earlier.read(CHUNK_BYTES), b""):
                     target.write(chunk)
         with open(run.log, "rb") as own:
             for chunk in iter(lambda: own.read(CHUNK_BYTES), b""):
                 target.write(chunk)
-    workspace().put_file(_key(work), whole)
+    workspace().put_file(work.log_key, whole)
 
 
 def read(work: Work, *, offset: int = 0) -> tuple[str, int]:
     """At most 256 KiB of the log from byte `offset`, and the offset to go on from."""
-    kept = workspace().size(_key(work)) if workspace().exists(_key(work)) else 0
+    kept = workspace().size(work.log_key) if workspace().exists(work.log_key) else 0
     if offset < kept:
-        with workspace().open(_key(work), "rb") as file:
+        with workspace().open(work.log_key, "rb") as file:
             file.seek(offset)
             data = file.read(CHUNK_BYTES)
     else:
@@ -49,7 +49,3 @@ def _read_live(work: Work, offset: int) -> bytes:
             return file.read(CHUNK_BYTES)
     except FileNotFoundError:
         return b""
-
-
-def _key(work: Work) -> str:
-    return f"{work.files_key}/log.txt"

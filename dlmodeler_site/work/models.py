@@ -80,6 +80,11 @@ class Work(models.Model):
         """The folder of the workspace that belongs to this work alone (log, checkpoints)."""
         return f".work/{self._meta.label_lower}/{self.pk}"
 
+    @property
+    def log_key(self) -> str:
+        """Where its log is kept."""
+        return f"{self.files_key}/log.txt"
+
     def prepare(self, run: RunFolder) -> dict[str, Any]:
         """Write the manifests into `run.input` and answer the spec. UserError fails the work."""
         raise NotImplementedError

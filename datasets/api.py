@@ -1,0 +1,254 @@
+"""The REST API of datasets, data and files."""
+
+from typing import Any, ClassVar
+
+from django.http import FileResponse, HttpRequest, HttpResponse
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.exceptions import UnsupportedMediaType
+from rest_framework.mixins import ListModelMixin
+from rest_framework.parsers import BaseParser, DataAndFiles, JSONParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from datasets import versions
+from datasets.content import file_answer, thumbnail_answer
+from datasets.models import Data, Dataset, File
+from datasets.previews import preview_image
+from datasets.profile import profile
+from datasets.samples import random_files
+from datasets.serializers import (
+    BINARY,
+    UPLOAD_REQUEST,
+    DataSerializer,
+    DatasetChangeSerializer,
+    DatasetSerializer,
+    FileSerializer,
+    PreprocessSerializer,
+    PreviewSerializer,
+    ProfileSerializer,
+    UploadedFileSerializer,
+)
+from datasets.uploads import receive_files
+from dlmodeler_site.access import get_editable, get_visible
+from dlmodeler_site.api import ScopedViewSet, idempotent
+from dlmodeler_site.errors import UserError
+from projects.models import Project
+
+_MAX_SAMPLE = 100
+
+
+class DatasetViewSet(ListModelMixin, ScopedViewSet):
+    """Datasets of the user's projects."""
+
+    queryset = Dataset.objects.select_related("project", "creator")
+    serializer_class = DatasetSerializer
+    lookup_value_converter = "int"
+    parents: ClassVar = {"project": "project"}
+    search_fields = ("name", "description")
+    ordering_fields = ("name", "created_at", "changed_at")
+
+    def retrieve(self, request: Request, pk: int) -> Response:
+        return Response(self.get_serializer(self.visible()).data)
+
+    @idempotent
+    def create(self, request: Request) -> Response:
+        given = _validated(DatasetSerializer, request)
+        project = get_editable(Project.objects.all(), request.user, pk=given["project_id"])
+        dataset = versions.create_dataset(
+            project,
+            request.user,  # type: ignore[arg-type]
+            name=given["name"],
+            description=given.get("description", ""),
+        )
+        return Response(self.get_serializer(dataset).data, status=201)
+
+    @extend_schema(request=DatasetChangeSerializer)
+    def partial_update(self, request: Request, pk: int) -> Response:
+        dataset = self.editable()
+        versions.update_dataset(dataset, **_validated(DatasetChangeSerializer, request, partial=True))
+        return Response(self.get_serializer(dataset).data)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: int) -> Response:
+        versions.delete_dataset(self.editable())
+        return Response(status=204)
+
+
+class DataViewSet(ListModelMixin, ScopedViewSet):
+    """Data: the immutable versions of a dataset's files."""
+
+    queryset = Data.objects.select_related("dataset__project", "creator")
+    serializer_class = DataSerializer
+    lookup_value_converter = "int"
+    parents: ClassVar = {"dataset": "dataset", "project": "dataset__project"}
+    search_fields = ("name", "description")
+    ordering_fields = ("name", "created_at", "changed_at", "size_bytes", "file_count")
+
+    def retrieve(self, request: Request, pk: int) -> Response:
+        return Response(self.get_serializer(self.visible()).data)
+
+    @idempotent
+    def create(self, request: Request) -> Response:
+        """Make a raw data, which takes files until it is committed."""
+        given = _validated(DataSerializer, request)
+        dataset = get_editable(Dataset.objects.select_related("project"), request.user, pk=given["dataset_id"])
+        data = versions.create_raw_data(
+            dataset,
+            request.user,  # type: ignore[arg-type]
+            name=given["name"],
+            description=given.get("description", ""),
+        )
+        return Response(self.get_serializer(data).data, status=201)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: int) -> Response:
+        versions.delete_data(self.editable())
+        return Response(status=204)
+
+    @extend_schema(request=None, responses={202: DataSerializer})
+    @action(detail=True, methods=["post"])
+    def commit(self, request: Request, pk: int) -> Response:
+        """No more files: the server inspects them."""
+        data = self.editable()
+        versions.commit_data(data)
+        return Response(self.get_serializer(data).data, status=202)
+
+    @extend_schema(request=None, responses={202: DataSerializer})
+    @action(detail=True, methods=["post"])
+    def stop(self, request: Request, pk: int) -> Response:
+        """Stop the inspection or preprocessing."""
+        data = self.editable()
+        versions.stop_data(data)
+        return Response(self.get_serializer(data).data, status=202)
+
+    @extend_schema(
+        parameters=[OpenApiParameter("n", int, description="as an array of at most this many different files")],
+        responses=FileSerializer,
+    )
+    @action(detail=True)
+    def sample(self, request: Request, pk: int) -> Response:
+        """One random sound file; with `?n=` an array of several."""
+        data = self.visible()
+        wanted = request.query_params.get("n")
+        if wanted is not None and not (wanted.isdigit() and 1 <= int(wanted) <= _MAX_SAMPLE):
+            raise UserError(
+                f"?n= is a whole number from 1 to {_MAX_SAMPLE}; received “{wanted[:20]}”.", reason="invalid", field="n"
+            )
+        files = random_files(data, int(wanted or 1))
+        if wanted is not None:
+            return Response(self._files(files, many=True))
+        if not files:
+            raise UserError(f"“{data.name}” has no sound file to show.", reason="no_files", status=404)
+        return Response(self._files(files[0]))
+
+    @extend_schema(responses=ProfileSerializer)
+    @action(detail=True)
+    def profile(self, request: Request, pk: int) -> Response:
+        """What the files are like, in numbers."""
+        return Response(ProfileSerializer(profile(self.visible())).data)
+
+    @extend_schema(request=PreprocessSerializer, responses={201: DataSerializer})
+    @action(detail=True, methods=["post"])
+    @idempotent
+    def preprocess(self, request: Request, pk: int) -> Response:
+        """Make a new data of the same dataset by these steps."""
+        source = self.editable()
+        given = _validated(PreprocessSerializer, request)
+        data = versions.preprocess_data(source, request.user, **given)  # type: ignore[arg-type]
+        return Response(self.get_serializer(data).data, status=201)
+
+    @extend_schema(request=PreviewSerializer, responses={(200, "image/jpeg"): BINARY})
+    @action(detail=True, methods=["post"], url_path="preprocess/preview")
+    def preview(self, request: Request, pk: int) -> HttpResponse:
+        """The result of the steps on one image; nothing is stored."""
+        data = self.visible()
+        given = _validated(PreviewSerializer, request)
+        content, content_type = preview_image(data, steps=given["steps"], file_id=given.get("file"))
+        return HttpResponse(content, content_type=content_type, headers={"Cache-Control": "no-store"})
+
+    def _files(self, files: Any, **options: Any) -> Any:
+        return FileSerializer(files, context=self.get_serializer_context(), **options).data
+
+
+class UnreadMultipart(BaseParser):
+    """Leaves a multipart body unread, for the view to stream.
+
+    Session authentication looks for a CSRF token among the fields of the body before the view is entered; here it
+    finds none and goes by the header, and nothing is parsed before the user is known.
+    """
+
+    media_type = "multipart/form-data"
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> DataAndFiles:
+        return DataAndFiles({}, {})
+
+
+class DataFileViewSet(ListModelMixin, ScopedViewSet):
+    """The files of one data."""
+
+    queryset = File.objects.all()
+    serializer_class = FileSerializer
+    parser_classes = (UnreadMultipart, JSONParser)
+    search_fields = ("name", "label")
+    ordering_fields = ("id", "name", "size_bytes", "label")
+
+    def get_queryset(self) -> Any:
+        if getattr(self, "swagger_fake_view", False):
+            return self.queryset
+        files = get_visible(Data.objects.all(), self.request.user, pk=self.kwargs["pk"]).files.all()
+        parameters = self.request.query_params
+        if state := parameters.get("state"):
+            if state not in File.State.values:
+                raise UserError(
+                    f"?state= is one of {', '.join(File.State.values)}; received “{state[:20]}”.",
+                    reason="invalid",
+                    field="state",
+                )
+            files = files.filter(state=state)
+        if label := parameters.get("label"):
+            files = files.filter(label=label)
+        return files
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("state", str, enum=File.State.values),
+            OpenApiParameter("label", str),
+        ]
+    )
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().list(request, *args, **kwargs)
+
+    @extend_schema(request=UPLOAD_REQUEST, responses={200: UploadedFileSerializer(many=True)}, filters=False)
+    def create(self, request: Request, pk: int) -> Response:
+        """Add files to a data that is not committed yet."""
+        data = get_editable(Data.objects.select_related("dataset__project"), request.user, pk=pk)
+        if not (request.content_type or "").startswith("multipart/form-data"):
+            raise UnsupportedMediaType(request.content_type or "")
+        body: HttpRequest = request._request
+        return Response(UploadedFileSerializer(receive_files(data, body), many=True).data)
+
+
+class FileViewSet(ScopedViewSet):
+    """One file's bytes."""
+
+    queryset = File.objects.select_related("data__dataset__project")
+    serializer_class = FileSerializer
+
+    @extend_schema(responses={(200, "application/octet-stream"): BINARY})
+    def content(self, request: Request, pk: int) -> FileResponse:
+        """The file itself: images as such, tables and text as plain text, everything else as a download."""
+        return file_answer(self.visible())
+
+    @extend_schema(responses={(200, "image/jpeg"): BINARY})
+    def thumbnail(self, request: Request, pk: int) -> FileResponse:
+        """A small image of the file."""
+        return thumbnail_answer(self.visible())
+
+
+def _validated(serializer: type[serializers.Serializer[Any]], request: Request, **options: Any) -> dict[str, Any]:
+    form = serializer(data=request.data, **options)
+    form.is_valid(raise_exception=True)
+    validated: dict[str, Any] = form.validated_data
+    return validated

@@ -1,0 +1,60 @@
+"""Answers the bytes of files: only with content types that no browser runs anything from."""
+
+import os
+
+from django.http import FileResponse, Http404
+from django.utils.translation import gettext as _
+
+from datasets.models import Data, File
+from dlmodeler_site.errors import UserError
+from dlmodeler_site.storage import workspace
+
+_IMAGE_TYPES = {
+    "JPEG": "image/jpeg",
+    "MPO": "image/jpeg",
+    "PNG": "image/png",
+    "GIF": "image/gif",
+    "WEBP": "image/webp",
+    "AVIF": "image/avif",
+    "BMP": "image/bmp",
+    "DIB": "image/bmp",
+    "TIFF": "image/tiff",
+    "JPEG2000": "image/jp2",
+    "ICO": "image/x-icon",
+}
+_FOR_EVER = "private, max-age=31536000, immutable"
+
+
+def file_answer(file: File) -> FileResponse:
+    """The file's bytes."""
+    if file.state != File.State.OK:
+        raise UserError(
+            _("“%(name)s” has no content to show: %(reason)s")
+            % {"name": file.name, "reason": file.error or _("it has not been inspected yet.")},
+            reason="no_content",
+            status=404,
+        )
+    content_type = _IMAGE_TYPES.get(file.format, "") if file.content == Data.Content.IMAGE else ""
+    if file.content in (Data.Content.TABLE, Data.Content.TEXT):
+        content_type = "text/plain; charset=utf-8"
+    answer = _answer(file.key, content_type or "application/octet-stream", as_attachment=not content_type)
+    answer.filename = os.path.basename(file.name)
+    return answer
+
+
+def thumbnail_answer(file: File) -> FileResponse:
+    """The file's thumbnail, a JPEG."""
+    if not file.has_thumbnail:
+        raise Http404
+    return _answer(file.thumbnail_key, "image/jpeg", as_attachment=False)
+
+
+def _answer(key: str, content_type: str, *, as_attachment: bool) -> FileResponse:
+    try:
+        source = workspace().open(key)
+    except FileNotFoundError as error:
+        raise Http404 from error
+    answer = FileResponse(source, content_type=content_type, as_attachment=as_attachment)
+    answer["X-Content-Type-Options"] = "nosniff"
+    answer["Cache-Control"] = _FOR_EVER
+    return answer

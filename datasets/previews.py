@@ -1,0 +1,78 @@
+"""Shows what steps would do to one image, and the first rows of a table; nothing is stored."""
+
+import threading
+from itertools import islice
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from datasets.inspection.tables import TableError, read_rows
+from datasets.models import Data, File
+from datasets.preprocessing.registry import validate_steps
+from datasets.samples import random_files
+from datasets.versions import checked_steps
+from dlmodeler_site.errors import Conflict, UserError
+from dlmodeler_site.storage import workspace
+from dlmodeler_site.work.models import Status
+
+MAX_PIXELS = 25_000_000
+TABLE_ROWS = 20
+TABLE_COLUMNS = 30
+# Several large images decoded at once would fill the web process's memory.
+_slots = threading.BoundedSemaphore(2)
+
+
+def preview_image(data: Data, *, steps: Any, file_id: int | None = None) -> tuple[bytes, str]:
+    """The result of the steps on one image of the data (a random one if none is named), and its MIME type."""
+    from datasets.inspection.images import ImageError
+    from datasets.preprocessing.pipeline import preview
+
+    valid = validate_steps(checked_steps(steps))
+    for step in valid:
+        if step.op == "resize" and step.values["width"] * step.values["height"] > MAX_PIXELS:
+            raise _too_large()
+    file = previewed_file(data, file_id)
+    if (file.width or 0) * (file.height or 0) > MAX_PIXELS:
+        raise _too_large()
+    try:
+        with _slots:
+            return preview(workspace().local_path(file.key_in(data), file.sha256), valid)
+    except ImageError as error:
+        raise UserError(f"{file.name}: {error.message}", reason=error.reason, field="file") from error
+
+
+def previewed_file(data: Data, file_id: int | None = None) -> File:
+    """The named image of the data, or a random one."""
+    if data.status != Status.COMPLETED:
+        raise Conflict(
+            _("“%(name)s” is %(status)s; a preview needs a completed data.")
+            % {"name": data.name, "status": data.get_status_display().lower()},
+            reason="not_completed",
+        )
+    images = data.files.filter(state=File.State.OK, content=Data.Content.IMAGE)
+    found = images.filter(pk=file_id)[:1] if file_id is not None else random_files(data, content=Data.Content.IMAGE)
+    if not found:
+        message = (
+            _("“%(name)s” has no image; a preview is made of images only.")
+            if file_id is None
+            else _("“%(name)s” has no image with this id. List its files to see which it has.")
+        )
+        raise UserError(message % {"name": data.name}, reason="no_image", field="file")
+    return found[0]
+
+
+def first_rows(data: Data, file: File) -> list[list[str]]:
+    """The first rows of a table, none where it cannot be read."""
+    try:
+        path = workspace().local_path(file.key_in(data), file.sha256)
+        return [row[:TABLE_COLUMNS] for _line, row in islice(read_rows(path), TABLE_ROWS)]
+    except (TableError, OSError):
+        return []
+
+
+def _too_large() -> UserError:
+    return UserError(
+        _("The image is too large for a preview: at most %(limit)s million pixels, before and after the steps.")
+        % {"limit": MAX_PIXELS // 1_000_000},
+        reason="preview_too_large",
+    )

@@ -1,0 +1,292 @@
+"""Taking files into a data that is still being uploaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from django.conf import settings
+from django.db import transaction
+from django.http import HttpRequest
+from django.http.request import UnreadablePostError
+from django.utils.translation import gettext as _
+
+from datasets.incoming import ReceivedFile, request_folder, write_file
+from datasets.inspection.names import MAX_NAME_BYTES, check_name
+from datasets.models import Data, File
+from datasets.multipart import Interrupted, MultipartError, Part, read_parts
+from dlmodeler_site.errors import Conflict, UserError
+from dlmodeler_site.storage import workspace
+from dlmodeler_site.work.models import Status
+
+_BATCH_FILES = 100
+_BATCH_BYTES = 64 << 20
+_MAX_FIELD_BYTES = 8 << 10
+_OVERHEAD_BYTES = 16 << 20  # of multipart headers and paths, beside the files' own bytes
+_OPTIONS = ("unzip", "labels_from_folders")
+
+
+@dataclass(frozen=True)
+class UploadedFile:
+    """What became of one file of a request: taken ("ok", inspected after the commit) or refused with the reason."""
+
+    name: str
+    state: str
+    error: str = ""
+
+
+@dataclass
+class _Form:
+    """A request's fields, read in order."""
+
+    files: list[tuple[str, ReceivedFile]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    options: dict[str, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _File:
+    name: str
+    received: ReceivedFile
+    label: str = ""
+    error: str = ""
+
+
+def receive_files(data: Data, request: HttpRequest) -> list[UploadedFile]:
+    """Stream the files of a multipart request into the data; answers one entry for each, in order.
+
+    A file whose name cannot be kept is refused, stays as a rejected row, and leaves the others unharmed. The same name
+    again replaces. Nothing of a request that breaks off or is refused as a whole is kept.
+
+    Raises:
+        Conflict: the data takes no more files.
+        UserError: the request is no multipart upload, breaks off, or is beyond the limits.
+    """
+    _check_open(data.status, data)
+    _check_length(request)
+    with request_folder() as folder:
+        form = _read_form(request, folder)
+        if form.options.get("unzip"):
+            raise UserError(
+                _("Archives are not unpacked yet. Unpack the archive and upload its files with their paths."),
+                reason="unzip_not_available",
+                field="unzip",
+            )
+        files = list(_named(form))
+        latest = {file.name: file for file in files}
+        errors: dict[str, str] = {}
+        for batch in _batches(list(latest.values())):
+            errors |= _keep(data, batch)
+    return [_answer(file.name, file.error or errors.get(file.name, "")) for file in files]
+
+
+def _answer(name: str, error: str) -> UploadedFile:
+    return UploadedFile(name, "rejected" if error else "ok", error)
+
+
+def _check_open(status: str, data: Data) -> None:
+    if status != Status.UPLOADING:
+        raise Conflict(
+            _(
+                "“%(name)s” takes no more files: it is %(status)s. Files can be added only before the commit; "
+                "make a new data."
+            )
+            % {"name": data.name, "status": Status(status).label.lower()},
+            reason="not_uploading",
+        )
+
+
+def _check_length(request: HttpRequest) -> None:
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if not length.isdigit() or int(length) == 0:
+        raise UserError(
+            _("The request has no body, or no Content-Length header. Send the files as multipart/form-data."),
+            reason="length_required",
+        )
+    if int(length) > settings.DLM_UPLOAD_MAX_BYTES + _OVERHEAD_BYTES:
+        raise _too_large()
+
+
+def _too_large() -> UserError:
+    gib = f"{settings.DLM_UPLOAD_MAX_BYTES / 2**30:g}"
+    return UserError(
+        _("One call takes at most %(gib)s GiB. Send the files in several calls; any number of calls is taken.")
+        % {"gib": gib},
+        reason="upload_too_large",
+        status=413,
+        field="files",
+    )
+
+
+# -- Reading -------------------------------------------------------------------------------------
+
+
+def _read_form(request: HttpRequest, folder: Path) -> _Form:
+    form = _Form()
+    size = 0
+    try:
+        for part in read_parts(request, request.META.get("CONTENT_TYPE", "")):
+            if part.field == "files":
+                _check_count(len(form.files) + 1)
+                received = write_file(folder / str(len(form.files)), part.chunks())
+                size += received.size_bytes
+                if size > settings.DLM_UPLOAD_MAX_BYTES:
+                    raise _too_large()
+                form.files.append((part.filename or "", received))
+            else:
+                _read_field(form, part)
+    except MultipartError as error:
+        raise UserError(
+            _("The upload cannot be read: %(error)s") % {"error": error}, reason="invalid_multipart"
+        ) from error
+    except (Interrupted, UnreadablePostError) as error:
+        raise UserError(
+            _("The upload broke off before its end; nothing of it was kept. Send it again."), reason="interrupted"
+        ) from error
+    if not form.files:
+        raise UserError(
+            _("There is no file in this request. Send at least one in the multipart field “files”."),
+            reason="no_files",
+            field="files",
+        )
+    return form
+
+
+def _read_field(form: _Form, part: Part) -> None:
+    if part.filename is not None:
+        raise UserError(
+            _("Files belong into the field “files”; received one in “%(field)s”.") % {"field": part.field},
+            reason="unknown_field",
+            field="files",
+        )
+    text = part.text(max_bytes=_MAX_FIELD_BYTES)
+    if part.field == "paths":
+        _check_count(len(form.paths) + 1)
+        form.paths.append(text)
+    elif part.field in _OPTIONS:
+        if text.lower() not in ("true", "false", "1", "0", "on", "off", ""):
+            raise UserError(
+                _("%(field)s is true or false; received “%(text)s”.") % {"field": part.field, "text": text[:50]},
+                reason="invalid",
+                field=part.field,
+            )
+        form.options[part.field] = text.lower() in ("true", "1", "on")
+
+
+def _check_count(number: int) -> None:
+    if number > settings.DATA_UPLOAD_MAX_NUMBER_FILES:
+        raise UserError(
+            _("One call takes at most %(limit)s files. Send them in several calls; any number of calls is taken.")
+            % {"limit": settings.DATA_UPLOAD_MAX_NUMBER_FILES},
+            reason="too_many_files",
+            status=413,
+            field="files",
+        )
+
+
+def _named(form: _Form) -> Iterator[_File]:
+    """Every file under the name that it will have, or with the reason why it cannot have it."""
+    if form.paths and len(form.paths) != len(form.files):
+        raise UserError(
+            _("Expected one “paths” beside each file, or none; received %(paths)s for %(files)s files.")
+            % {"paths": len(form.paths), "files": len(form.files)},
+            reason="paths_mismatch",
+            field="paths",
+        )
+    taken: set[str] = set()
+    folders: set[str] = set()
+    for number, (filename, received) in enumerate(form.files):
+        given = (form.paths[number] if form.paths else "") or filename
+        try:
+            name = check_name(given)
+            if "\ufffd" in name:
+                raise ValueError(_("The file name is not valid UTF-8 text; rename the file."))
+            parents = [str(parent) for parent in PurePosixPath(name).parents][:-1]
+            if name in folders or not taken.isdisjoint(parents):
+                raise ValueError(_in_the_way())
+        except ValueError as error:
+            yield _File(_shown(given), received, error=str(error))
+            continue
+        taken.add(name)
+        folders.update(parents)
+        label = parents[0].rpartition("/")[2] if parents and form.options.get("labels_from_folders") else ""
+        yield _File(name, received, label=label)
+
+
+def _shown(name: str) -> str:
+    """A name that was refused, as it can be stored and shown."""
+    text = "".join(character if character.isprintable() else "\ufffd" for character in name)
+    return text.encode("utf-8", "replace")[:MAX_NAME_BYTES].decode("utf-8", "ignore")
+
+
+def _in_the_way() -> str:
+    return _("A file and a folder have the same name here; rename one of them.")
+
+
+# -- Keeping -------------------------------------------------------------------------------------
+
+
+def _batches(files: list[_File]) -> Iterator[list[_File]]:
+    batch: list[_File] = []
+    size = 0
+    for file in files:
+        if batch and (len(batch) == _BATCH_FILES or size + file.received.size_bytes > _BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(file)
+        size += file.received.size_bytes
+    if batch:
+        yield batch
+
+
+def _keep(data: Data, batch: list[_File]) -> dict[str, str]:
+    """Put the bytes in place and write the rows; answers the errors of those that have no place."""
+    with transaction.atomic():
+        # RACE: a commit must come before or after, never between the bytes and the rows.
+        status = Data.objects.select_for_update().filter(pk=data.pk).values_list("status", flat=True).first()
+        _check_open(status or Status.CANCELLED, data)
+        stored = data.files.filter(name__in=[file.name for file in batch]).exclude(sha256="")
+        stored_names = set(stored.values_list("name", flat=True))
+        blocked = _blocked_by_files(data, batch)
+        errors = {}
+        for file in batch:
+            if not file.error and (file.name in blocked or not _put(data, file)):
+                errors[file.name] = _in_the_way()
+        File.objects.bulk_create(
+            [_row(data, file, file.error or errors.get(file.name, "")) for file in batch],
+            update_conflicts=True,
+            unique_fields=["data", "name"],
+            update_fields=["state", "error", "size_bytes", "sha256", "label"],
+        )
+        for name in stored_names & {file.name for file in batch if file.error}:
+            workspace().delete(f"{data.files_key}/{name}")
+    return errors
+
+
+def _blocked_by_files(data: Data, batch: list[_File]) -> set[str]:
+    """The names whose folders are files of the data already."""
+    parents = {file.name: [str(parent) for parent in PurePosixPath(file.name).parents][:-1] for file in batch}
+    folders = {parent for each in parents.values() for parent in each}
+    if not folders:
+        return set()
+    files = set(data.files.filter(name__in=folders).exclude(sha256="").values_list("name", flat=True))
+    return {name for name, each in parents.items() if not files.isdisjoint(each)}
+
+
+def _put(data: Data, file: _File) -> bool:
+    """Move the bytes to their place; False where a folder or file of that name is in the way."""
+    try:
+        workspace().put_file(f"{data.files_key}/{file.name}", file.received.path)
+    except (IsADirectoryError, NotADirectoryError, FileExistsError):
+        return False
+    return True
+
+
+def _row(data: Data, file: _File, error: str) -> File:
+    row = File(data=data, name=file.name, size_bytes=file.received.size_bytes)
+    if error:
+        row.state, row.error = File.State.REJECTED, error
+    else:
+        row.sha256, row.label = file.received.sha256, file.label
+    return row
