@@ -1,6 +1,7 @@
 """Jobs, their trainings and the metrics of these."""
 
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.db import models
@@ -11,7 +12,7 @@ from dlmodeler_site.access import ScopedQuerySet
 from dlmodeler_site.audit import STATE_OF_WORK, audited
 from dlmodeler_site.compute.base import Resources
 from dlmodeler_site.compute.run_folder import RunFolder
-from dlmodeler_site.work.models import Work
+from dlmodeler_site.work.models import Status, Work
 from jobs import collect, staging
 from projects.models import Project
 
@@ -21,8 +22,24 @@ class InstanceKind(models.TextChoices):
     GPU = "gpu", _("GPU")
 
 
+@dataclass(frozen=True)
+class Instance:
+    """What a training computes on. For cpu, count 1 = all cores of one worker; for gpu, whole GPUs."""
+
+    kind: str = InstanceKind.CPU
+    count: int = 1
+
+
 class JobQuerySet(ScopedQuerySet):
-    pass
+    def with_state(self) -> Self:
+        """Adds what its trainings say of a job: `running`, `queued`, `training_count`, `last_status`."""
+        trainings = Training.objects.filter(job=models.OuterRef("pk"))
+        return self.annotate(
+            running=models.Exists(trainings.filter(status=Status.RUNNING)),
+            queued=models.Exists(trainings.filter(status=Status.QUEUED)),
+            last_status=models.Subquery(trainings.order_by("-created_at", "-pk").values("status")[:1]),
+            training_count=models.Count("trainings", distinct=True),
+        ).order_by("-created_at", "-pk")  # grouping drops the model's own ordering
 
 
 @audited()
@@ -59,10 +76,34 @@ class Job(models.Model):
     def files_key(self) -> str:
         return f"{self.project.files_key}/model/{self.slug}"
 
+    @property
+    def path(self) -> str:
+        """The path that users see."""
+        return f"/mnt/{self.files_key}"
+
+    @property
+    def status(self) -> str:
+        """What its trainings are doing, "" without any; for rows of `with_state()`."""
+        if getattr(self, "running", False):
+            return Status.RUNNING
+        return Status.QUEUED if getattr(self, "queued", False) else getattr(self, "last_status", None) or ""
+
+    @property
+    def instance(self) -> Instance:
+        return Instance(self.instance_kind, self.instance_count)
+
+    @property
+    def input_ids(self) -> dict[str, int]:
+        """Name of the input -> id of its data."""
+        return {row.name: row.data_id for row in self.inputs.all()}
+
+    def data_by_input(self) -> dict[str, Data]:
+        """The data given for each of the algorithm's inputs ("images", "labels")."""
+        rows = self.inputs.select_related("data__dataset__project").order_by("pk")
+        return {row.name: row.data for row in rows}
+
     def input_data(self, name: str) -> Data | None:
-        """The data given for one of the algorithm's inputs ("images", "labels")."""
-        found = self.inputs.filter(name=name).select_related("data__dataset__project").first()
-        return found.data if found else None
+        return self.data_by_input().get(name)
 
 
 class JobInput(models.Model):
@@ -81,6 +122,10 @@ class JobInput(models.Model):
 
 class TrainingQuerySet(ScopedQuerySet):
     to_project = "job__project"
+
+    def with_deployed(self) -> Self:
+        """Adds `deployed`: whether a deployment serves its model (the app above gives the relation its name)."""
+        return self.annotate(deployed=models.Count("deployments", distinct=True)).order_by("-created_at", "-pk")
 
 
 @audited(exclude_fields=(*STATE_OF_WORK, "accuracy", "loss"))
@@ -120,6 +165,10 @@ class Training(Work):
     @property
     def files_key(self) -> str:
         return f"{self.job.files_key}/{self.slug}"
+
+    @property
+    def instance(self) -> Instance:
+        return Instance(self.instance_kind, self.instance_count)
 
     @property
     def model_files(self) -> list[str]:

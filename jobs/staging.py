@@ -21,9 +21,7 @@ def stage(training: Training, run: RunFolder) -> dict[str, Any]:
     """Write the manifest of labelled images and answer the spec."""
     images = training.job.input_data("images")
     if images is None:
-        raise UserError(
-            "The job has no image data any more. Choose the data of the job again.", reason="input_missing"
-        )
+        raise UserError("The job has no image data any more. Choose the data of the job again.", reason="input_missing")
     assignment = preflight.assign_labels(training.job, num_types=training.hyperparameters["num_types"])
 
     def rows() -> Iterator[dict[str, Any]]:

@@ -85,7 +85,9 @@ def make_data(
 def write_file(data: Data, name: str, content: bytes) -> None:
     from django.core.files.base import ContentFile
 
-    workspace().save(f"{data.files_key}/{name}", ContentFile(content))  # type: ignore[attr-defined]
+    key = f"{data.files_key}/{name}"
+    workspace().delete(key)  # rows roll back between tests, files do not
+    workspace().save(key, ContentFile(content))  # type: ignore[attr-defined]
 
 
 def run_work(work: Work, *, backend: str = "blocking") -> Work:

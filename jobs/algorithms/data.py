@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from datasets.inspection.images import ImageError, fit_rgb, read_rgb
 from dlmodeler_site.compute.run_folder import RunError, RunFolder, read_jsonl
 from dlmodeler_site.parent_death import die_with_parent
+from jobs.algorithms.progress import tell
 
 # Part of the cache key: raise it when `read_rgb` or `fit_rgb` give other pixels for the same file.
 _PIXELS_VERSION = 1
@@ -92,13 +93,13 @@ def load_pixels(
     with _locked(run, cache / f"{key}.lock"):
         pixels = _open_cached(path, shape)
         if pixels is None:
-            run.publish("message", text=f"Decoding {len(images)} images to {size_px} x {size_px} pixels")
+            tell(run, f"Decoding {len(images)} images to {size_px} x {size_px} pixels")
             _fill(run, path, images, shape, threads)
             pixels = _open_cached(path, shape)
             if pixels is None:
                 raise RunError(f"The cache of decoded images was removed while it was used ({path.name}). Train again.")
         else:
-            run.publish("message", text=f"Using {len(images)} images decoded before")
+            tell(run, f"Using {len(images)} images decoded before")
             os.utime(path)  # What was used last is evicted last.
     return LabelledPixels(pixels, np.array([image.target for image in images], dtype=np.int32), key)
 

@@ -14,6 +14,16 @@ PROGRESS_INTERVAL_S = 0.5
 _TRAINED = 0.97
 
 
+def tell(run: RunFolder, text: str) -> None:
+    """Say what is being done, as an event and in the log."""
+    run.publish("message", text=text)
+    _log(text)
+
+
+def _log(text: str) -> None:
+    print(time.strftime("%H:%M:%S", time.gmtime()), text, flush=True)
+
+
 class TrainingMonitor:
     """The hook of a training loop: call `epoch` when one ends and `step` after every step, the epoch's event first.
 
@@ -30,6 +40,8 @@ class TrainingMonitor:
 
     def epoch(self, epoch: int, *, step: int, metrics: dict[str, float], seconds: float) -> None:
         self._run.publish("epoch", epoch=epoch, step=step, metrics=metrics, seconds=round(seconds, 4))
+        values = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        _log(f"Epoch {epoch}: {values} ({seconds:.2f} s)")
 
     def step(self, done: int) -> None:
         """After step `done` of all: publish what is due; raises `StopRequested` after a last checkpoint."""

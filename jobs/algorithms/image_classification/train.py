@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dlmodeler_site.compute.run_folder import RunError, RunFolder
 from jobs.algorithms.data import LabelledPixels, epoch_order, load_pixels, read_manifest, split_stratified
 from jobs.algorithms.image_classification.manifest import BLOCKS, IMAGE_SIZE_PX
-from jobs.algorithms.progress import TrainingMonitor
+from jobs.algorithms.progress import TrainingMonitor, tell
 from jobs.algorithms.runtime import dtype_policy, hardware_and_versions, load_tensorflow, memory_errors, thread_count
 
 _EVALUATION_BATCH = 128
@@ -63,7 +63,7 @@ def train(run: RunFolder) -> None:
         threads=threads,
     )
     run.check_stop()
-    run.publish("message", text="Loading TensorFlow")
+    tell(run, "Loading TensorFlow")
     # Loaded only now: the decoders fork, which TensorFlow's threads do not survive.
     load_tensorflow(run.path / "tensorflow.log")
     from jobs.algorithms.image_classification.export import export_bundle
@@ -80,7 +80,7 @@ def train(run: RunFolder) -> None:
             seed=spec["seed"],
         )
         metrics = _Loop(run, settings, data, learner, seed=spec["seed"]).run_to_end()
-        run.publish("message", text="Exporting the model")
+        tell(run, "Exporting the model")
         export_bundle(
             run.output / "bundle",
             learner.network,
@@ -90,7 +90,7 @@ def train(run: RunFolder) -> None:
             metrics=metrics,
             samples=data.pixels,
             threads=threads,
-            report=lambda text: run.publish("message", text=text),
+            report=lambda text: tell(run, text),
         )
     record = {
         **hardware_and_versions(),
@@ -133,7 +133,7 @@ class _Loop:
             text += f", measuring on {len(self._validation)}"
         if self._epoch or self._step:
             text += f", going on after epoch {self._epoch}"
-        self._run.publish("message", text=text)
+        tell(self._run, text)
         started_with = self._epoch
         while self._epoch < self._settings.epochs:
             self._one_epoch()
@@ -224,7 +224,7 @@ class _Loop:
             state = self._learner.restore(self._run.checkpoint, expected=self._identity())
         except ValueError as error:
             text = f"The checkpoint cannot be used ({error}); the training starts from the beginning."
-            self._run.publish("message", text=text)
+            tell(self._run, text)
             return
         self._epoch, self._step = state["epoch"], state["step"]
         self._loss_sum, self._correct = state["loss_sum"], state["correct"]

@@ -1,0 +1,212 @@
+"""What the REST API says of algorithms, jobs and trainings."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from dlmodeler_site.api import WORK_FIELDS, InstanceSerializer, NullIfBlank, WorkSerializer
+from dlmodeler_site.work.models import Status
+from dlmodeler_site.work.queue import waiting_reason
+from jobs.models import Job, Training
+from jobs.monitoring import Progress, progress_of
+
+
+class AlgorithmInputSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    content = serializers.CharField()
+    required = serializers.BooleanField()  # type: ignore[assignment]
+    title = serializers.CharField()
+    help = serializers.CharField()
+
+
+class HyperparameterSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    type = serializers.ChoiceField(choices=["int", "float", "bool", "choice"])
+    default = serializers.JSONField(help_text="null: it must be given, or follows from the data")
+    range = serializers.SerializerMethodField(help_text="[minimum, maximum], null where there is none")
+    choices = serializers.ListField(child=serializers.CharField())
+    title = serializers.CharField()
+    help = serializers.CharField()
+    unit = serializers.CharField()
+
+    @extend_schema_field(serializers.ListField(child=serializers.FloatField(allow_null=True), allow_null=True))
+    def get_range(self, hyperparameter: dict[str, Any]) -> list[float | None] | None:
+        limits = [hyperparameter["minimum"], hyperparameter["maximum"]]
+        return None if limits == [None, None] else limits
+
+
+class AlgorithmSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    title = serializers.CharField()
+    summary = serializers.CharField()
+    inputs = AlgorithmInputSerializer(many=True)
+    hyperparameters = HyperparameterSerializer(many=True)
+
+
+class RecommendRequestSerializer(serializers.Serializer[Any]):
+    project = serializers.IntegerField()
+    data = serializers.ListField(child=serializers.IntegerField(), min_length=1)  # type: ignore[assignment]
+
+
+class RecommendationSerializer(serializers.Serializer[Any]):
+    algorithm = serializers.CharField()
+    title = serializers.CharField()
+    reason = serializers.CharField()
+    inputs = serializers.DictField(child=serializers.IntegerField())
+    hyperparameters = serializers.DictField()
+
+
+class AdviceSerializer(serializers.Serializer[Any]):
+    """A page of recommendations, best first; `reason` says why there is none."""
+
+    count = serializers.IntegerField()
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = RecommendationSerializer(many=True)
+    reason = serializers.CharField(allow_blank=True)
+
+
+class JobSerializer(serializers.ModelSerializer[Job]):
+    project = serializers.IntegerField(source="project_id")
+    name = serializers.CharField(max_length=100)
+    description = serializers.CharField(max_length=2000, allow_blank=True, required=False, default="")
+    creator = serializers.CharField(source="creator.username", read_only=True, default=None)
+    kind = serializers.ChoiceField(choices=Job.Kind.choices, default=Job.Kind.BASIC)
+    algorithm = serializers.CharField(max_length=50, allow_blank=True, required=False, default="")
+    inputs = serializers.DictField(child=serializers.IntegerField(), required=False, source="input_ids")
+    class_names = serializers.DictField(child=serializers.CharField(max_length=200, allow_blank=True), required=False)
+    instance = InstanceSerializer(required=False)  # type: ignore[assignment]
+    status = serializers.SerializerMethodField(help_text="of its trainings; null without any")
+    training_count = serializers.IntegerField(read_only=True)
+    path = serializers.CharField(read_only=True)
+
+    class Meta:
+        model = Job
+        fields = (
+            "id",
+            "project",
+            "name",
+            "description",
+            "kind",
+            "algorithm",
+            "inputs",
+            "class_names",
+            "instance",
+            "status",
+            "training_count",
+            "path",
+            "creator",
+            "created_at",
+            "changed_at",
+        )
+
+    @extend_schema_field(serializers.ChoiceField(choices=Status.choices, allow_null=True))
+    def get_status(self, job: Job) -> str | None:
+        return job.status or None
+
+
+class PlaceSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    note = serializers.CharField(allow_blank=True)
+
+
+class FindingSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    severity = serializers.ChoiceField(choices=["error", "warning"])
+    message = serializers.CharField()
+    files = serializers.ListField(child=serializers.CharField(), help_text="at most 100")
+    file_count = serializers.IntegerField(help_text="all of them")
+    places = PlaceSerializer(many=True, help_text="what is to be said of each")
+    fix = serializers.CharField()
+
+
+class TrainingRequestSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField(allow_blank=True)
+    hyperparameters = serializers.DictField(
+        required=False,
+        default=dict,
+        help_text="defaults stand for what is left out; num_types is the number of classes of the labels then",
+    )
+
+
+class TrainingsRequestSerializer(serializers.Serializer[Any]):
+    job = serializers.IntegerField()
+    instance = InstanceSerializer(required=False, default=lambda: {"kind": "cpu", "count": 1})
+    trainings = TrainingRequestSerializer(many=True)
+
+
+class TrainingSerializer(WorkSerializer):
+    job = serializers.IntegerField(source="job_id", read_only=True)
+    project = serializers.IntegerField(source="job.project_id", read_only=True)
+    creator = serializers.CharField(source="creator.username", read_only=True, default=None)
+    algorithm = serializers.CharField(source="job.algorithm", read_only=True)
+    instance = InstanceSerializer(read_only=True)
+    hyperparameters = serializers.DictField(read_only=True)
+    run_time_s = serializers.FloatField(read_only=True, allow_null=True)
+    model_files = serializers.ListField(child=serializers.CharField(), read_only=True)
+
+    class Meta:
+        model = Training
+        fields: tuple[str, ...] = (
+            "id",
+            "job",
+            "project",
+            "name",
+            *WORK_FIELDS,
+            "creator",
+            "algorithm",
+            "instance",
+            "hyperparameters",
+            "accuracy",
+            "loss",
+            "run_time_s",
+            "model_files",
+        )
+
+
+class TrainingDetailSerializer(TrainingSerializer):
+    error_reason = NullIfBlank(read_only=True, allow_null=True)
+    metrics = serializers.SerializerMethodField(help_text="of the newest epoch; empty before the first")
+    eta_seconds = serializers.SerializerMethodField(help_text="null while it is not known")
+    waiting_reason = serializers.SerializerMethodField(help_text="why it is queued; null when it is not")
+    labels = serializers.ListField(child=serializers.DictField(), read_only=True, help_text="index = output")
+    record = serializers.DictField(source="record_of_run", read_only=True)
+
+    class Meta(TrainingSerializer.Meta):
+        fields = (
+            *TrainingSerializer.Meta.fields,
+            "error_reason",
+            "metrics",
+            "eta_seconds",
+            "waiting_reason",
+            "seed",
+            "labels",
+            "record",
+        )
+
+    def to_representation(self, training: Training) -> dict[str, Any]:
+        self._progress: Progress = progress_of(training)
+        represented: dict[str, Any] = super().to_representation(training)
+        return represented
+
+    @extend_schema_field(serializers.DictField())
+    def get_metrics(self, training: Training) -> dict[str, Any]:
+        return self._progress.metrics or {}
+
+    def get_eta_seconds(self, training: Training) -> float | None:
+        return self._progress.eta_seconds
+
+    def get_waiting_reason(self, training: Training) -> str | None:
+        return waiting_reason(training) or None
+
+
+class EpochSerializer(serializers.Serializer[Any]):
+    """One epoch: its metrics beside the fields below."""
+
+    epoch = serializers.IntegerField()
+    step = serializers.IntegerField()
+    time = serializers.DateTimeField()
+    seconds = serializers.FloatField()
+    loss = serializers.FloatField(allow_null=True)
+    accuracy = serializers.FloatField(allow_null=True)

@@ -1,0 +1,228 @@
+"""Starting trainings, stopping and resuming them, and deleting them."""
+
+import secrets
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from datasets.inspection.labels import LabelError, make_label_map
+from dlmodeler_site.errors import Conflict, UserError
+from dlmodeler_site.registry import dependants
+from dlmodeler_site.slugs import unique_slug
+from dlmodeler_site.storage import workspace
+from dlmodeler_site.work import queue
+from dlmodeler_site.work.models import FINAL, Status
+from jobs import instances, preflight
+from jobs.algorithms.base import HyperparameterError, Manifest, validate_hyperparameters
+from jobs.definition import algorithm
+from jobs.findings import listed
+from jobs.models import Instance, Job, Training
+from jobs.preflight import Examination
+
+MOST_TRAININGS = 20  # in one request
+NAME_LENGTH = 100
+CLASSES = "num_types"  # the hyperparameter that follows from the labels
+SEEDS = 2**31
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """One training of a request."""
+
+    name: str
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def create_trainings(user: User, job: Job, instance: Instance, requests: Sequence[TrainingRequest]) -> list[Training]:
+    """Queue a training of the job for each request: all of them, or none.
+
+    Raises:
+        UserError: `details["trainings"]` has, for each request at fault (its index as text), a sentence for each
+            name or hyperparameter; or the check of the data failed (`preflight_failed`), or there is no such instance.
+        Conflict: a name exists, in the whole system or twice in the request; or the job is no basic job.
+    """
+    if job.kind == Job.Kind.CUSTOM:
+        raise Conflict(
+            _("Custom jobs train in a notebook, and notebooks are not available on this site yet. Make a basic job."),
+            reason="notebooks_unavailable",
+        )
+    if not 1 <= len(requests) <= MOST_TRAININGS:
+        raise UserError(
+            _("Ask for 1 to %(most)s trainings at a time; received %(count)s.")
+            % {"most": MOST_TRAININGS, "count": len(requests)},
+            reason="invalid",
+            field="trainings",
+        )
+    instances.require(instance)
+    manifest = algorithm(job.algorithm)
+    names = [request.name.strip() for request in requests]
+    problems = _Problems()
+    _check_names(names, problems)
+    complete = [_hyperparameters(manifest, index, request, problems) for index, request in enumerate(requests)]
+    problems.raise_if_any()
+    examination = preflight.examine_job(job)
+    examination.raise_errors()
+    _fit_classes(manifest, complete, examination, problems)
+    problems.raise_if_any()
+    try:
+        with transaction.atomic():
+            return [
+                _queue(user, job, instance, name, hyperparameters)
+                for name, hyperparameters in zip(names, complete, strict=True)
+            ]
+    except IntegrityError:
+        # RACE: somebody took a name since it was looked up.
+        _check_names(names, problems)
+        problems.raise_if_any()
+        raise
+
+
+def stop(training: Training) -> None:
+    """Stop it: a queued one at once, a running one at its next step. Raises Conflict when it has ended already."""
+    if not training.request_stop():
+        training.refresh_from_db(fields=["status"])
+        raise Conflict(
+            _("“%(name)s” is %(status)s: there is nothing to stop.")
+            % {"name": training.name, "status": training.get_status_display().lower()},
+            reason="wrong_state",
+        )
+
+
+def resume(training: Training) -> None:
+    """Go on with a stopped or failed training from its last checkpoint (from the start where there is none)."""
+    made_from = training.record_of_run.get("data")
+    if made_from and made_from != preflight.manifest_hashes(training.job):
+        raise Conflict(
+            _("The data of the job was changed since “%(name)s” began. Start a new training.")
+            % {"name": training.name},
+            reason="data_changed",
+        )
+    instances.require(training.instance)
+    queue.submit(training, of=(Status.CANCELLED, Status.FAILED))
+
+
+def delete_training(training: Training) -> None:
+    """Delete the training with its model. Raises Conflict while it is queued, running or deployed."""
+    if used_by := dependants(training):
+        raise Conflict(
+            _("“%(name)s” cannot be deleted now, because of: %(used_by)s. Stop or delete these first.")
+            % {"name": training.name, "used_by": ", ".join(map(str, used_by))},
+            reason="in_use",
+            details={"used_by": [str(each) for each in used_by]},
+        )
+    key = training.files_key
+    with transaction.atomic():
+        locked = Training.objects.select_for_update().filter(pk=training.pk, status__in=FINAL).first()
+        if locked is None:
+            training.refresh_from_db(fields=["status"])
+            raise Conflict(
+                _("“%(name)s” is %(status)s. Stop it first, then delete it.")
+                % {"name": training.name, "status": training.get_status_display().lower()},
+                reason="wrong_state",
+            )
+        locked.delete()
+    workspace().delete_tree(key)
+
+
+@dataclass
+class _Problems:
+    """What is wrong with which request: index -> name of the field -> sentence."""
+
+    found: dict[int, dict[str, str]] = field(default_factory=dict)
+    reason: str = "name_exists"
+
+    def add(self, index: int, name: str, sentence: str, *, reason: str) -> None:
+        self.found.setdefault(index, {})[name] = sentence
+        if self.reason == "name_exists":
+            self.reason = reason
+
+    def raise_if_any(self) -> None:
+        if not self.found:
+            return
+        several = len(self.found) > 1 or min(self.found) > 0
+        sentences = [
+            (_("Training %(number)s: %(sentence)s") % {"number": index + 1, "sentence": sentence})
+            if several
+            else sentence
+            for index, wrong in sorted(self.found.items())
+            for sentence in wrong.values()
+        ]
+        details = {"trainings": {str(index): wrong for index, wrong in self.found.items()}}
+        refusal = Conflict if self.reason == "name_exists" else UserError
+        raise refusal(" ".join(sentences), reason=self.reason, details=details)
+
+
+def _check_names(names: Sequence[str], problems: _Problems) -> None:
+    taken = set(Training.objects.filter(name__in=names).values_list("name", flat=True))
+    times = Counter(names)
+    for index, name in enumerate(names):
+        if not 1 <= len(name) <= NAME_LENGTH:
+            sentence = _("A training needs a name of 1 to %(most)s characters; received %(count)s characters.") % {
+                "most": NAME_LENGTH,
+                "count": len(name),
+            }
+            problems.add(index, "name", sentence, reason="invalid")
+        elif name in taken:
+            sentence = _(
+                "A training named “%(name)s” exists already. Names are unique in the whole system: choose another."
+            )
+            problems.add(index, "name", sentence % {"name": name}, reason="name_exists")
+        elif times[name] > 1:
+            sentence = _("The name “%(name)s” is given %(count)s times. Give each training a name of its own.")
+            problems.add(index, "name", sentence % {"name": name, "count": times[name]}, reason="name_exists")
+
+
+def _hyperparameters(manifest: Manifest, index: int, request: TrainingRequest, problems: _Problems) -> dict[str, Any]:
+    """All hyperparameters, typed; without num_types where it shall follow from the labels."""
+    given = dict(request.hyperparameters)
+    follows = given.get(CLASSES) in (None, "")
+    if follows:
+        given[CLASSES] = manifest.hyperparameter(CLASSES).minimum
+    try:
+        complete = validate_hyperparameters(manifest, given)
+    except HyperparameterError as error:
+        for name, sentence in error.details.items():
+            problems.add(index, name, f"{sentence}.", reason="invalid_hyperparameters")
+        return {}
+    if follows:
+        del complete[CLASSES]
+    return complete
+
+
+def _fit_classes(
+    manifest: Manifest, complete: list[dict[str, Any]], examination: Examination, problems: _Problems
+) -> None:
+    """Fill in num_types where it is missing, and refuse one that is too small for the labels."""
+    labels = list(examination.images_of)
+    for index, hyperparameters in enumerate(complete):
+        try:
+            parsed = manifest.hyperparameter(CLASSES).parse(hyperparameters.setdefault(CLASSES, len(labels)))
+            make_label_map(labels, int(parsed))
+        except ValueError as error:
+            problems.add(index, CLASSES, f"{error}.", reason="invalid_hyperparameters")
+        except LabelError:
+            sentence = _(
+                "num_types is %(received)s, but the labels have %(count)s classes: %(classes)s. "
+                "Set it to at least %(count)s."
+            ) % {"received": hyperparameters[CLASSES], "count": len(labels), "classes": listed(labels, most=20)}
+            problems.add(index, CLASSES, sentence, reason="num_types_too_small")
+
+
+def _queue(user: User, job: Job, instance: Instance, name: str, hyperparameters: dict[str, Any]) -> Training:
+    training = Training.objects.create(
+        job=job,
+        name=name,
+        slug=unique_slug(name, job.trainings.all()),
+        creator=user,
+        instance_kind=instance.kind,
+        instance_count=instance.count,
+        hyperparameters=hyperparameters,
+        seed=secrets.randbelow(SEEDS),
+    )
+    queue.submit(training)
+    return training

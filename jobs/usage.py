@@ -1,0 +1,45 @@
+"""What jobs tell the layers below: which data they read, what of a project runs, how many there are."""
+
+from collections.abc import Iterator
+
+from django.db.models import Count, Model
+from django.utils.translation import gettext as _
+
+from datasets.models import Data, Dataset
+from dlmodeler_site import registry
+from dlmodeler_site.work.models import ACTIVE
+from jobs.models import Job, Training
+from projects.models import Project
+
+
+def register() -> None:
+    registry.register_dependants(dependants)
+    registry.register_counter("jobs", count_jobs)
+    registry.register_counter("running", count_active_trainings)
+
+
+def dependants(row: Model) -> Iterator[registry.Dependant]:
+    """Jobs that read the data; trainings that are queued or running in the job or the project."""
+    jobs, trainings = Job.objects.none(), Training.objects.none()
+    if isinstance(row, Data):
+        jobs = Job.objects.filter(inputs__data=row)
+    elif isinstance(row, Dataset):
+        jobs = Job.objects.filter(inputs__data__dataset=row)
+    elif isinstance(row, Job):
+        trainings = row.trainings.filter(status__in=ACTIVE)
+    elif isinstance(row, Project):
+        trainings = Training.objects.filter(job__project=row, status__in=ACTIVE)
+    for name in jobs.order_by("name").values_list("name", flat=True).distinct():
+        yield registry.Dependant(_("job"), name)
+    for name in trainings.order_by("name").values_list("name", flat=True):
+        yield registry.Dependant(_("training"), name)
+
+
+def count_jobs(project_ids: list[int]) -> dict[int, int]:
+    jobs = Job.objects.filter(project__in=project_ids)
+    return dict(jobs.order_by().values_list("project").annotate(Count("pk")))
+
+
+def count_active_trainings(project_ids: list[int]) -> dict[int, int]:
+    trainings = Training.objects.filter(job__project__in=project_ids, status__in=ACTIVE)
+    return dict(trainings.order_by().values_list("job__project").annotate(Count("pk")))
