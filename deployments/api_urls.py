@@ -1,3 +1,16 @@
-from django.urls import URLPattern
+from django.urls import path
+from rest_framework.routers import SimpleRouter
 
-urlpatterns: list[URLPattern] = []
+from deployments.api import DeploymentViewSet, PredictionJobViewSet
+
+router = SimpleRouter(use_regex_path=False)
+router.register("deployments", DeploymentViewSet, basename="api-deployment")
+router.register("predictions", PredictionJobViewSet, basename="api-prediction")
+urlpatterns = [
+    *router.urls,
+    path(
+        "predictions/<int:pk>/results.csv",
+        PredictionJobViewSet.as_view({"get": "results_csv"}),
+        name="api-prediction-results-csv",
+    ),
+]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from deployments.models import PredictionJob
 
 BATCH = 1000
+RESULTS_NAME = "results.csv"
 
 
 def stage(job: PredictionJob, run: RunFolder) -> dict[str, Any]:
@@ -25,6 +26,7 @@ def stage(job: PredictionJob, run: RunFolder) -> dict[str, Any]:
         "bundle": str(workspace().local_tree(job.bundle_key)),
         "files": "input/files.jsonl",
         "threads": cpu_count(),
+        "steps": job.deployment.steps,
     }
 
 
@@ -35,7 +37,7 @@ def publish(job: PredictionJob, run: RunFolder) -> None:
     job.predictions.all().delete()  # of an attempt that died here
     job.file_count = job.failed_count = 0
     rows = read_jsonl(run.output / "predictions.jsonl")
-    table = run.output / "results.csv"
+    table = run.output / RESULTS_NAME
     with open(table, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
@@ -55,7 +57,7 @@ def publish(job: PredictionJob, run: RunFolder) -> None:
             writer.writerows(csv_row(row) for row in batch)
             job.file_count += len(batch)
             job.failed_count += sum(bool(row.get("error")) for row in batch)
-    workspace().put_file(f"{job.files_key}/results.csv", table)
+    workspace().put_file(job.results_key, table)
 
 
 def record(job: PredictionJob, run: RunFolder) -> None:

@@ -12,6 +12,7 @@ from deployments import batch
 from dlmodeler_site.access import ScopedQuerySet
 from dlmodeler_site.audit import STATE_OF_WORK, audited
 from dlmodeler_site.compute.run_folder import RunFolder
+from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import Work
 from jobs.models import InstanceKind, Training
 from projects.models import Project
@@ -44,13 +45,16 @@ class Deployment(models.Model):
         FAILED = "failed", _("Failed")
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="deployments")
-    training = models.ForeignKey(Training, on_delete=models.PROTECT, related_name="deployments")
+    training = models.ForeignKey(Training, on_delete=models.RESTRICT, related_name="deployments")
     name = models.CharField(_("name"), max_length=100)
     description = models.TextField(_("description"), max_length=2000, blank=True)
     creator = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False)
     instance_kind = models.CharField(max_length=3, choices=InstanceKind, default=InstanceKind.CPU)
     instance_count = models.PositiveSmallIntegerField(default=1)
     bundle_key = models.CharField(max_length=500, editable=False, help_text="the served bundle in the workspace")
+    bundle_info = models.JSONField(
+        default=dict, editable=False, help_text="input, labels and engine of its bundle.json"
+    )
     preprocess = models.BooleanField(default=False, help_text="apply the training data's preprocessing to requests")
     steps = models.JSONField(default=list, editable=False, help_text="that preprocessing")
     wanted = models.CharField(max_length=7, choices=Wanted, default=Wanted.RUNNING, editable=False)
@@ -73,15 +77,46 @@ class Deployment(models.Model):
     def model_file(self) -> str:
         return f"/mnt/{self.bundle_key}/saved_model.pb"
 
+    @property
+    def version(self) -> str:
+        """The moment of the export, the last folder of the bundle's path."""
+        return self.bundle_key.rpartition("/")[2]
+
+    @property
+    def model_info(self) -> dict[str, Any]:
+        """The model, as predictions name it."""
+        return {
+            "name": self.training.name,
+            "algorithm": self.training.job.algorithm,
+            "version": self.version,
+            "deployment": self.pk,
+        }
+
+    @property
+    def is_wanted(self) -> bool:
+        return self.wanted == self.Wanted.RUNNING
+
+    @property
+    def is_stopping(self) -> bool:
+        """Asked to stop, but its model server has not ended yet."""
+        return self.wanted == self.Wanted.STOPPED and self.status != self.Status.STOPPED
+
+    @property
+    def is_changing(self) -> bool:
+        """On its way to another state by itself."""
+        return self.is_stopping or self.status == self.Status.STARTING
+
+    @property
+    def can_start(self) -> bool:
+        return not self.is_wanted or self.status == self.Status.FAILED
+
 
 class DeploymentTokenQuerySet(ScopedQuerySet):
     to_project = "deployment__project"
 
     def valid(self) -> "DeploymentTokenQuerySet":
         """Tokens that open their deployment now."""
-        return self.filter(revoked_at=None).filter(
-            models.Q(expires_at=None) | models.Q(expires_at__gt=timezone.now())
-        )
+        return self.filter(revoked_at=None).filter(models.Q(expires_at=None) | models.Q(expires_at__gt=timezone.now()))
 
 
 @audited(exclude_fields=("digest", "ciphertext", "last_used_at"))
@@ -96,6 +131,7 @@ class DeploymentToken(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, editable=False)
+    rotated_at = models.DateTimeField(null=True, editable=False)
     revoked_at = models.DateTimeField(null=True, editable=False)
 
     objects = DeploymentTokenQuerySet.as_manager()
@@ -118,7 +154,7 @@ class PredictionJob(Work):
     resumable: ClassVar[bool] = True
 
     deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="prediction_jobs")
-    data = models.ForeignKey(Data, on_delete=models.PROTECT, related_name="prediction_jobs")
+    data = models.ForeignKey(Data, on_delete=models.RESTRICT, related_name="prediction_jobs")
     name = models.CharField(_("name"), max_length=100)
     slug = models.CharField(max_length=100, editable=False)
     description = models.TextField(_("description"), max_length=2000, blank=True)
@@ -157,6 +193,19 @@ class PredictionJob(Work):
 
     def record(self, run: RunFolder) -> None:
         batch.record(self, run)
+
+    def settle(self) -> None:
+        if self.checkpoint_key:
+            workspace().delete_tree(self.checkpoint_key)
+
+    @property
+    def path(self) -> str:
+        """The path that users see."""
+        return f"/mnt/{self.files_key}"
+
+    @property
+    def results_key(self) -> str:
+        return f"{self.files_key}/{batch.RESULTS_NAME}"
 
 
 class PredictionQuerySet(ScopedQuerySet):

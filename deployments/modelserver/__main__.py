@@ -1,18 +1,23 @@
 """`python -m deployments.modelserver BUNDLE --socket PATH --threads N`: serve one bundle."""
 
 import argparse
+import json
 import logging
 import os
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datasets.preprocessing.operation import Step
 
 logger = logging.getLogger("deployments.modelserver")
 
 
 def main() -> int:
     """Answers 0 after a requested stop, 1 when the bundle cannot be served."""
-    parent_pid = os.getppid()
+    parent_pid = int(os.environ.get("DLM_PARENT_PID", os.getppid()))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
     arguments = _parse_arguments()
@@ -56,9 +61,19 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--socket", type=Path, required=True, help="unix socket to listen on, made with mode 0600")
     parser.add_argument("--threads", type=_positive, required=True, help="predictions at the same time")
+    parser.add_argument("--steps", type=_steps, default=(), help="preprocessing of every image, as JSON")
     parser.add_argument("--queue", type=_not_negative, default=64, help="requests that may wait (default 64)")
     parser.add_argument("--deadline-ms", type=_positive, default=5000, help="longest wait of one (default 5000)")
     return parser.parse_args()
+
+
+def _steps(text: str) -> "tuple[Step, ...]":
+    from datasets.preprocessing.registry import StepError, validate_steps
+
+    try:
+        return validate_steps(json.loads(text))
+    except (ValueError, StepError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _positive(text: str) -> int:

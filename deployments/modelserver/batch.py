@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from datasets.inspection.images import ImageError, read_rgb
+from datasets.preprocessing.registry import StepError, validate_steps
 from deployments.modelserver.bundle import load_bundle
 from deployments.modelserver.engine import Pixels, load_engine
 from deployments.modelserver.errors import BundleError
@@ -49,7 +50,7 @@ def predict_files(run: RunFolder) -> None:
     files, threads = run.path / spec["files"], int(spec["threads"])
     total = sum(1 for _ in read_jsonl(files))
     with _Results(run) as results, ThreadPoolExecutor(threads) as workers:
-        predictor = _load_predictor(Path(spec["bundle"]), threads=threads)
+        predictor = _load_predictor(Path(spec["bundle"]), spec.get("steps") or [], threads=threads)
         next_checkpoint, next_progress = time.monotonic() + CHECKPOINT_EVERY_S, 0.0
         chunks = _chunks(files, start=results.rows)
         try:
@@ -114,10 +115,12 @@ class _Results:
         self._run.put_checkpoint(folder)
 
 
-def _load_predictor(path: Path, *, threads: int) -> Predictor:
+def _load_predictor(path: Path, steps: list[dict[str, Any]], *, threads: int) -> Predictor:
     try:
         bundle = load_bundle(path)
-        return Predictor(bundle, load_engine(bundle, threads=threads))
+        return Predictor(bundle, load_engine(bundle, threads=threads), validate_steps(steps) if steps else ())
+    except StepError as error:
+        raise RunError(str(error), reason="steps_invalid") from error
     except BundleError as error:
         raise RunError(str(error), reason="bundle_invalid") from error
 

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from datasets.inspection.images import fit_rgb, read_rgb
+from datasets.inspection.images import fit_rgb, read_rgb, to_rgb
+from datasets.preprocessing.operation import Step
+from datasets.preprocessing.pipeline import apply_steps
 from deployments.modelserver.bundle import Bundle
 from deployments.modelserver.engine import Engine, Pixels, Probabilities
 
@@ -35,14 +37,17 @@ class Prediction:
 
 
 class Predictor:
-    """A loaded bundle."""
+    """A loaded bundle, with the preprocessing `steps` that every image goes through first."""
 
-    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+    def __init__(self, bundle: Bundle, engine: Engine, steps: Sequence[Step] = ()) -> None:
         self.bundle = bundle
         self.engine = engine
+        self.steps = steps
 
     def fit(self, pixels: Pixels) -> Pixels:
-        """uint8 (height, width, 3) of any size at the size of the network's input."""
+        """uint8 (height, width, 3) of any size, preprocessed, at the size of the network's input."""
+        if self.steps:
+            pixels = np.asarray(to_rgb(apply_steps(Image.fromarray(pixels), self.steps)))
         return fit_rgb(pixels, width=self.bundle.input.width, height=self.bundle.input.height)
 
     def warm_up(self) -> None:

@@ -1,0 +1,236 @@
+"""The REST API of deployments, their tokens, and prediction jobs."""
+
+from typing import Any
+
+from django.http import FileResponse
+from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.mixins import ListModelMixin
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from datasets.models import Data, File
+from deployments import deploy, predictions, tokens
+from deployments.addresses import file_url
+from deployments.models import Deployment, DeploymentToken, PredictionJob
+from deployments.results import results_file, results_of
+from deployments.serializers import (
+    DeploymentCreateSerializer,
+    DeploymentSerializer,
+    DeploymentTokenSerializer,
+    NewDeploymentTokenSerializer,
+    PredictionJobSerializer,
+    PredictionSerializer,
+    SampleRequestSerializer,
+    SampleSerializer,
+    TokenTextSerializer,
+)
+from dlmodeler_site.access import get_editable, get_visible
+from dlmodeler_site.api import ScopedViewSet, idempotent
+from dlmodeler_site.errors import UserError
+from jobs.models import Instance, Training
+
+
+class DeploymentViewSet(ListModelMixin, ScopedViewSet):
+    """Trained models behind REST addresses of their own."""
+
+    queryset = Deployment.objects.select_related("training__job", "creator")
+    serializer_class = DeploymentSerializer
+    parents = {"project": "project", "training": "training"}
+    search_fields = ("name", "description", "training__name")
+    ordering_fields = ("name", "created_at", "changed_at", "status")
+
+    def retrieve(self, request: Request, pk: str) -> Response:
+        return self._answer(self.visible())
+
+    @extend_schema(request=DeploymentCreateSerializer, responses={201: DeploymentSerializer})
+    @idempotent
+    def create(self, request: Request) -> Response:
+        given = _validated(DeploymentCreateSerializer, request)
+        training = get_editable(Training.objects.select_related("job__project"), request.user, pk=given["training"])
+        instance = given.get("instance")
+        deployment = deploy.create_deployment(
+            training,
+            name=given["name"],
+            description=given["description"],
+            creator=request.user,  # type: ignore[arg-type]
+            instance=Instance(instance["kind"], instance["count"]) if instance else None,
+            model_file=given.get("model_file"),
+            preprocess=given["preprocess"],
+        )
+        return self._answer(deployment, status=201)
+
+    def partial_update(self, request: Request, pk: str) -> Response:
+        deployment = self.editable()
+        form = DeploymentSerializer(deployment, data=request.data, partial=True, context={"request": request})
+        form.is_valid(raise_exception=True)
+        given = form.validated_data
+        deploy.edit_deployment(deployment, name=given.get("name"), description=given.get("description"))
+        return self._answer(deployment)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: str) -> Response:
+        deploy.delete_deployment(self.editable())
+        return Response(status=204)
+
+    @extend_schema(request=None)
+    @action(detail=True, methods=["post"])
+    def start(self, request: Request, pk: str) -> Response:
+        deployment = self.editable()
+        deploy.start_deployment(deployment)
+        return self._answer(deployment)
+
+    @extend_schema(request=None)
+    @action(detail=True, methods=["post"])
+    def stop(self, request: Request, pk: str) -> Response:
+        deployment = self.editable()
+        deploy.stop_deployment(deployment)
+        return self._answer(deployment)
+
+    @extend_schema(responses=TokenTextSerializer, summary="The first token; that it was shown is audited")
+    @action(detail=True, methods=["get"])
+    def token(self, request: Request, pk: str) -> Response:
+        return Response({"token": tokens.show_token(tokens.first_token(self.editable()))})
+
+    @extend_schema(request=None, responses=TokenTextSerializer, summary="Replace the first token")
+    @action(detail=True, methods=["post"], url_path="rotate-token")
+    def rotate_token(self, request: Request, pk: str) -> Response:
+        _token, text = tokens.rotate_token(self.editable(), user=request.user)  # type: ignore[arg-type]
+        return Response({"token": text})
+
+    @extend_schema(responses=DeploymentTokenSerializer(many=True))
+    @action(detail=True, methods=["get"], url_path="tokens")
+    def tokens(self, request: Request, pk: str) -> Response:
+        rows = self.visible().tokens.select_related("creator")
+        page = self.paginate_queryset(rows)
+        return self.get_paginated_response(DeploymentTokenSerializer(page, many=True).data)
+
+    @extend_schema(request=DeploymentTokenSerializer, responses={201: NewDeploymentTokenSerializer})
+    @tokens.mapping.post
+    @idempotent
+    def create_token(self, request: Request, pk: str) -> Response:
+        deployment = self.editable()
+        given = _validated(DeploymentTokenSerializer, request)
+        token, text = tokens.create_token(
+            deployment,
+            name=given["name"],
+            creator=request.user,  # type: ignore[arg-type]
+            expires_at=given.get("expires_at"),
+        )
+        token.token = text  # type: ignore[attr-defined]
+        return Response(NewDeploymentTokenSerializer(token).data, status=201)
+
+    @extend_schema(
+        responses={204: None}, parameters=[OpenApiParameter("token_pk", OpenApiTypes.INT, OpenApiParameter.PATH)]
+    )
+    @action(detail=True, methods=["delete"], url_path="tokens/<int:token_pk>")
+    def revoke_token(self, request: Request, pk: str, token_pk: int) -> Response:
+        tokens.revoke_token(get_object_or_404(DeploymentToken, deployment=self.editable(), pk=token_pk))
+        return Response(status=204)
+
+    @extend_schema(request=SampleRequestSerializer, responses=SampleSerializer, summary="Predict one image")
+    @action(detail=True, methods=["post"])
+    def sample(self, request: Request, pk: str) -> Response:
+        deployment = self.visible()
+        file = self._sample_file(deployment, _validated(SampleRequestSerializer, request))
+        answer = predictions.predict_sample(deployment, file)
+        return Response({**answer, "file": {"id": file.pk, "name": file.name, "url": file_url(file, request)}})
+
+    def _sample_file(self, deployment: Deployment, given: dict[str, Any]) -> File:
+        user = self.request.user
+        if len(given) != 1:
+            raise UserError("Give either data or file, the id of one of them.", reason="invalid", field="data")
+        if "file" in given:
+            file: File = get_visible(
+                File.objects.filter(data__dataset__project=deployment.project_id).select_related(
+                    "data__dataset__project"
+                ),
+                user,
+                pk=given["file"],
+            )
+            return file
+        data = get_visible(Data.objects.select_related("dataset__project"), user, pk=given["data"])
+        predictions.require_images(deployment, data)
+        return predictions.random_image(data)
+
+    def _answer(self, deployment: Deployment, *, status: int = 200) -> Response:
+        return Response(DeploymentSerializer(deployment, context={"request": self.request}).data, status=status)
+
+
+class PredictionJobViewSet(ListModelMixin, ScopedViewSet):
+    """Predictions of whole data."""
+
+    queryset = PredictionJob.objects.select_related("deployment__project", "creator")
+    serializer_class = PredictionJobSerializer
+    parents = {"project": "deployment__project", "deployment": "deployment", "data": "data"}
+    search_fields = ("name", "description")
+    ordering_fields = ("name", "created_at", "status")
+
+    def retrieve(self, request: Request, pk: str) -> Response:
+        return self._answer(self.visible())
+
+    @idempotent
+    def create(self, request: Request) -> Response:
+        given = _validated(PredictionJobSerializer, request)
+        deployments = Deployment.objects.select_related("project", "training__job")
+        deployment = get_editable(deployments, request.user, pk=given["deployment_id"])
+        data = get_visible(Data.objects.select_related("dataset__project"), request.user, pk=given["data_id"])
+        job = predictions.create_prediction_job(
+            deployment,
+            data=data,
+            name=given["name"],
+            description=given["description"],
+            creator=request.user,  # type: ignore[arg-type]
+        )
+        return self._answer(job, status=201)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: str) -> Response:
+        predictions.delete_prediction_job(self.editable())
+        return Response(status=204)
+
+    @extend_schema(request=None)
+    @action(detail=True, methods=["post"])
+    def stop(self, request: Request, pk: str) -> Response:
+        job = self.editable()
+        predictions.stop_prediction_job(job)
+        return self._answer(job)
+
+    @extend_schema(request=None)
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, pk: str) -> Response:
+        job = self.editable()
+        predictions.resume_prediction_job(job)
+        return self._answer(job)
+
+    @extend_schema(
+        responses=PredictionSerializer(many=True),
+        parameters=[
+            OpenApiParameter("label", OpenApiTypes.INT, description="only files predicted to be of this class"),
+            OpenApiParameter("failed", OpenApiTypes.BOOL, description="only files that could not be predicted"),
+        ],
+    )
+    @action(detail=True, methods=["get"])
+    def results(self, request: Request, pk: str) -> Response:
+        rows = results_of(
+            self.visible(), label=request.query_params.get("label"), failed=request.query_params.get("failed")
+        )
+        page = self.paginate_queryset(rows)
+        return self.get_paginated_response(PredictionSerializer(page, many=True, context={"request": request}).data)
+
+    @extend_schema(responses={(200, "text/csv"): OpenApiTypes.BINARY})
+    def results_csv(self, request: Request, pk: int) -> FileResponse:
+        return results_file(self.visible())
+
+    def _answer(self, job: PredictionJob, *, status: int = 200) -> Response:
+        return Response(PredictionJobSerializer(job).data, status=status)
+
+
+def _validated(serializer: type[serializers.BaseSerializer[Any]], request: Request) -> dict[str, Any]:
+    form = serializer(data=request.data, context={"request": request})
+    form.is_valid(raise_exception=True)
+    given: dict[str, Any] = form.validated_data
+    return given

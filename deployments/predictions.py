@@ -1,0 +1,126 @@
+"""Prediction jobs, and the prediction of one sample."""
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from datasets.choices import IMAGES
+from datasets.models import Data, File
+from datasets.samples import random_files, sound_files
+from deployments.client import ModelServerError
+from deployments.models import Deployment, PredictionJob
+from deployments.sockets import client_of
+from dlmodeler_site.errors import Conflict, UserError
+from dlmodeler_site.slugs import unique_slug
+from dlmodeler_site.storage import workspace
+from dlmodeler_site.work import queue
+from dlmodeler_site.work.models import Status
+from projects.models import Project
+
+
+def create_prediction_job(
+    deployment: Deployment, *, data: Data, name: str, description: str = "", creator: User | None
+) -> PredictionJob:
+    """Queue the prediction of every image of the data. The deployment need not run."""
+    if not name.strip():
+        raise UserError(_("A prediction job needs a name; received none."), reason="invalid", field="name")
+    require_images(deployment, data)
+    with transaction.atomic():
+        # RACE: two jobs of one name must not get one folder; the project's row is the lock.
+        project = Project.objects.select_for_update().get(pk=deployment.project_id)
+        job = PredictionJob.objects.create(
+            deployment=deployment,
+            data=data,
+            name=name.strip(),
+            slug=unique_slug(name, PredictionJob.objects.filter(deployment__project=project)),
+            description=description.strip(),
+            creator=creator,
+            bundle_key=deployment.bundle_key,
+        )
+        queue.submit(job)
+    return job
+
+
+def stop_prediction_job(job: PredictionJob) -> None:
+    """Stop it; what it has predicted so far is kept for going on."""
+    if not job.request_stop():
+        job.refresh_from_db()
+        raise Conflict(
+            _("“%(name)s” cannot be stopped: it is %(status)s.")
+            % {"name": job.name, "status": job.get_status_display().lower()},
+            reason="wrong_state",
+        )
+
+
+def resume_prediction_job(job: PredictionJob) -> None:
+    """Go on after a stop or a failure."""
+    queue.submit(job, of=(Status.CANCELLED, Status.FAILED))
+
+
+def delete_prediction_job(job: PredictionJob) -> None:
+    """Delete the job, its results and their files."""
+    if job.is_active:
+        raise Conflict(
+            _("“%(name)s” is %(status)s. Stop it first, then delete it.")
+            % {"name": job.name, "status": job.get_status_display().lower()},
+            reason="in_use",
+        )
+    key = job.files_key
+    job.delete()
+    workspace().delete_tree(key)
+
+
+def require_images(deployment: Deployment, data: Data) -> None:
+    """Raises UserError unless the deployment can predict the data's files."""
+    if data.dataset.project_id != deployment.project_id:
+        raise UserError(
+            _("“%(data)s” belongs to another project than “%(deployment)s”. Choose data of the same project.")
+            % {"data": data.name, "deployment": deployment.name},
+            reason="other_project",
+            field="data",
+        )
+    if data.status != Status.COMPLETED:
+        raise Conflict(
+            _("“%(data)s” is %(status)s. Choose data that is completed, or wait for it.")
+            % {"data": data.name, "status": data.get_status_display().lower()},
+            reason="data_not_completed",
+            field="data",
+        )
+    if data.content not in IMAGES or not sound_files(data).filter(content=Data.Content.IMAGE).exists():
+        raise UserError(
+            _("“%(data)s” holds no images (its content: %(content)s). Choose data with images.")
+            % {"data": data.name, "content": data.get_content_display().lower() or _("nothing")},
+            reason="no_images",
+            field="data",
+        )
+
+
+def random_image(data: Data) -> File:
+    """One random sound image of the data, which has some (`require_images`)."""
+    return random_files(data, content=Data.Content.IMAGE)[0]
+
+
+def predict_sample(deployment: Deployment, file: File) -> dict[str, Any]:
+    """What the deployment says of one file, in the words of its REST API: `{"predictions": [...], "model": {...}}`."""
+    if file.state != File.State.OK or file.content != Data.Content.IMAGE:
+        raise UserError(
+            _("“%(file)s” is no sound image. Choose another file.") % {"file": file.name},
+            reason="not_an_image",
+            field="file",
+        )
+    if not deployment.is_wanted or deployment.status != Deployment.Status.ACTIVE:
+        raise UserError(
+            _("“%(deployment)s” is %(status)s. Start it, and wait until it is active.")
+            % {"deployment": deployment.name, "status": deployment.get_status_display().lower()},
+            reason=deployment.status if deployment.is_wanted else Deployment.Wanted.STOPPED,
+            status=503,
+        )
+    with open(workspace().local_path(file.key, file.sha256), "rb") as source:
+        image = source.read()
+    try:
+        answer = client_of(deployment.pk).predict([image])
+    except ModelServerError as error:
+        raise UserError(error.message, reason=error.reason, status=error.status, details=error.details) from None
+    return {"predictions": answer["predictions"], "model": deployment.model_info}

@@ -1,0 +1,40 @@
+"""What deployments and prediction jobs need of the layers below, and how many a project has."""
+
+from collections.abc import Iterator
+
+from django.db.models import Count, Model
+from django.utils.translation import gettext as _
+
+from datasets.models import Data
+from deployments.models import Deployment, PredictionJob
+from dlmodeler_site.registry import Dependant
+from dlmodeler_site.work.models import ACTIVE
+from jobs.models import Job, Training
+from projects.models import Project
+
+
+def in_use_by(row: Model) -> Iterator[Dependant]:
+    """What stands in the way of deleting `row`."""
+    match row:
+        case Project():
+            deployments = row.deployments.exclude(status=Deployment.Status.STOPPED)
+            jobs = PredictionJob.objects.filter(deployment__project=row, status__in=ACTIVE)
+        case Job():
+            deployments, jobs = Deployment.objects.filter(training__job=row), PredictionJob.objects.none()
+        case Training():
+            deployments, jobs = row.deployments.all(), PredictionJob.objects.none()
+        case Deployment():
+            deployments, jobs = Deployment.objects.none(), row.prediction_jobs.filter(status__in=ACTIVE)
+        case Data():
+            deployments, jobs = Deployment.objects.none(), row.prediction_jobs.all()
+        case _:
+            return
+    for name in deployments.values_list("name", flat=True):
+        yield Dependant(_("deployment"), name)
+    for name in jobs.values_list("name", flat=True):
+        yield Dependant(_("prediction job"), name)
+
+
+def count_deployments(project_ids: list[int]) -> dict[int, int]:
+    counted = Deployment.objects.filter(project__in=project_ids).order_by().values_list("project").annotate(Count("pk"))
+    return dict(counted)

@@ -1,0 +1,177 @@
+"""Model servers are what is wanted, whatever happens to them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from deployments.deploy import delete_deployment, start_deployment, stop_deployment
+from deployments.models import Deployment
+from deployments.servers import Timing
+from deployments.sockets import client_of, socket_path
+from tests.cast import Cast, make_cast, png
+from tests.deployments.parts import QUICK, RED, activate, deploy, is_in, keeper, make_training, spoil, until
+
+pytestmark = pytest.mark.django_db
+Status = Deployment.Status
+
+
+@pytest.fixture
+def cast() -> Cast:
+    return make_cast()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_deployment_starts_answers_stops_and_starts_again(cast: Cast, tmp_path: Path) -> None:
+    deployment = deploy(cast, tmp_path)
+    assert deployment.status == Status.STARTING
+    with keeper() as servers:
+        activate(servers, deployment)
+        assert deployment.active_at
+        assert client_of(deployment.pk).predict([png(RED)])["predictions"][0]["label"] == 10
+        pid = servers.pid_of(deployment)
+        assert pid
+
+        stop_deployment(deployment)
+        until(servers, lambda: is_in(deployment, Status.STOPPED))
+        assert not is_alive(pid)
+        assert not socket_path(deployment.pk).exists()
+
+        start_deployment(deployment)
+        assert deployment.status == Status.STARTING
+        activate(servers, deployment)
+        assert client_of(deployment.pk).predict([png(RED)])["predictions"][0]["label"] == 10
+
+
+def test_a_killed_model_server_comes_back_by_itself(cast: Cast, tmp_path: Path) -> None:
+    deployment = deploy(cast, tmp_path)
+    with keeper() as servers:
+        activate(servers, deployment)
+        pid = servers.pid_of(deployment)
+        assert pid
+        os.kill(pid, signal.SIGKILL)
+        until(servers, lambda: is_in(deployment, Status.STARTING))
+        assert "signal 9" in deployment.error
+        activate(servers, deployment)
+        assert deployment.error == ""
+        assert client_of(deployment.pk).predict([png(RED)])["predictions"][0]["label"] == 10
+
+
+def test_what_cannot_be_served_fails_with_the_cause_and_can_be_started_again(cast: Cast, tmp_path: Path) -> None:
+    deployment = deploy(cast, tmp_path)
+    spoil(deployment)
+    with keeper(Timing(backoff_first_s=0.01, max_crashes=2)) as servers:
+        until(servers, lambda: is_in(deployment, Status.FAILED))
+        assert "schema 1 was expected, 99 was received" in deployment.error
+        assert f"/mnt/{deployment.bundle_key}/bundle.json" in deployment.error
+        servers.reconcile()
+        assert servers.pid_of(deployment) is None
+
+        start_deployment(deployment)
+        assert deployment.status == Status.STARTING
+        until(servers, lambda: servers.pid_of(deployment) is not None)
+        until(servers, lambda: is_in(deployment, Status.FAILED))
+        stop_deployment(deployment)
+        until(servers, lambda: is_in(deployment, Status.STOPPED))
+
+
+def test_a_deleted_deployment_leaves_no_process(cast: Cast, tmp_path: Path) -> None:
+    deployment = deploy(cast, tmp_path)
+    with keeper() as servers:
+        activate(servers, deployment)
+        pid, path = servers.pid_of(deployment), socket_path(deployment.pk)
+        assert pid
+        delete_deployment(deployment)
+        until(servers, lambda: not is_alive(pid))
+        until(servers, lambda: not path.exists())
+
+
+def test_deployments_are_isolated_from_each_other(cast: Cast, tmp_path: Path) -> None:
+    training = make_training(cast, tmp_path)
+    one = deploy(cast, tmp_path, training=training, name="one")
+    other = deploy(cast, tmp_path, training=training, name="other")
+    with keeper() as servers:
+        activate(servers, one)
+        activate(servers, other)
+        before, killed = servers.pid_of(other), servers.pid_of(one)
+        assert killed
+        os.kill(killed, signal.SIGKILL)
+        until(servers, lambda: is_in(one, Status.STARTING))
+        assert is_in(other, Status.ACTIVE)
+        assert servers.pid_of(other) == before
+
+
+def test_a_server_that_hangs_is_killed_and_started_again(cast: Cast, tmp_path: Path) -> None:
+    deployment = deploy(cast, tmp_path)
+    with keeper(Timing(backoff_first_s=0.05, health_every_s=0.05, unanswered_max=1)) as servers:
+        activate(servers, deployment)
+        pid = servers.pid_of(deployment)
+        assert pid
+        os.kill(pid, signal.SIGSTOP)
+        until(servers, lambda: is_in(deployment, Status.STARTING))
+        assert "did not answer" in deployment.error
+        activate(servers, deployment)
+        assert servers.pid_of(deployment) != pid
+
+
+def test_closing_the_keeper_ends_the_servers_and_wants_them_back(cast: Cast, tmp_path: Path) -> None:
+    deployment = deploy(cast, tmp_path)
+    with keeper() as servers:
+        activate(servers, deployment)
+        pid = servers.pid_of(deployment)
+    assert pid
+    assert not is_alive(pid)
+    assert is_in(deployment, Status.STARTING)
+    with keeper() as again:
+        activate(again, deployment)
+
+
+def test_model_servers_die_with_a_killed_keeper(tmp_path: Path) -> None:
+    """The kernel ends them, so that the next keeper starts with nothing left over."""
+    starter = subprocess.Popen(
+        [sys.executable, "-c", _KEEPER_THAT_IS_KILLED], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+    )
+    assert starter.stdout
+    pid = int(starter.stdout.readline())
+    time.sleep(0.5)  # past setpriv
+    starter.kill()
+    starter.wait()
+    deadline = time.monotonic() + 5
+    while is_alive(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+_KEEPER_THAT_IS_KILLED = """
+import django, os, time
+os.environ["DJANGO_SETTINGS_MODULE"] = "dlmodeler_site.settings"
+django.setup()
+from deployments.models import Deployment
+from deployments.servers import ModelServers, Server, _open_log
+servers = ModelServers()
+deployment = Deployment(pk=999999, bundle_key="none", status="starting")
+deployment_server = Server(deployment, _open_log(deployment.pk))
+servers._start_when_due(deployment_server)
+print(deployment_server.process.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_the_settings_of_the_site_do_not_reach_a_model_server(
+    cast: Cast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DLM_SECRET_KEY", "must-not-be-seen")
+    deployment = deploy(cast, tmp_path)
+    with keeper(QUICK) as servers:
+        activate(servers, deployment)
+        assert "must-not-be-seen" not in Path(f"/proc/{servers.pid_of(deployment)}/environ").read_text()
