@@ -64,7 +64,11 @@ def get_editable(queryset: ScopedQuerySet, user: User, **look_up: Any) -> Any:
     """The one row: 404 for a stranger, 403 for a member without the right."""
     row = get_visible(queryset, user, **look_up)
     if not queryset.editable_by(user).filter(pk=row.pk).exists():
-        raise PermissionDenied(_("You are a viewer of this project: you may look, but not change anything. Ask an owner of the project to make you an editor."))
+        raise PermissionDenied(
+            _(
+                "You are a viewer of this project: you may look, but not change anything. Ask an owner of the project to make you an editor."
+            )
+        )
     return row
 
 

@@ -24,7 +24,9 @@ class InvitingUserAdmin(UserAdmin):  # type: ignore[type-arg]
     def invite(self, request: HttpRequest, users: QuerySet[AbstractUser]) -> None:
         for user in users:
             link = request.build_absolute_uri(one_time_link(user))
-            messages.info(request, _("Send this link to %(user)s; it works once: %(link)s") % {"user": user, "link": link})
+            messages.info(
+                request, _("Send this link to %(user)s; it works once: %(link)s") % {"user": user, "link": link}
+            )
 
 
 admin.site.unregister(get_user_model())

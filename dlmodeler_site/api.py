@@ -107,4 +107,3 @@ class ScopedViewSet(GenericViewSet[Any]):
     def editable(self) -> Any:
         """The row of the url, for changing it."""
         return get_editable(self.queryset, self.request.user, pk=self.kwargs["pk"])  # type: ignore[arg-type]
-

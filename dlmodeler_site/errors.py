@@ -85,7 +85,9 @@ def _answer(
 def _sentence(detail: Any, prefix: str = "") -> str:
     """A validation error's nested detail as one readable line."""
     if isinstance(detail, dict):
-        return " ".join(_sentence(value, "" if key == "non_field_errors" else f"{key}: ") for key, value in detail.items())
+        return " ".join(
+            _sentence(value, "" if key == "non_field_errors" else f"{key}: ") for key, value in detail.items()
+        )
     if isinstance(detail, list):
         return " ".join(_sentence(value, prefix) for value in detail if value)
     return f"{prefix}{detail}"

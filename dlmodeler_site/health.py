@@ -76,7 +76,8 @@ def _queues() -> bool:
 
 
 def _serving() -> bool:
-    target = http.client.HTTPConnection("127.0.0.1", settings.DLM_SERVING_PORT, timeout=2)
+    host = "127.0.0.1" if settings.DLM_BIND == "0.0.0.0" else settings.DLM_BIND
+    target = http.client.HTTPConnection(host, settings.DLM_SERVING_PORT, timeout=2)
     try:
         target.request("GET", "/health/live/")
         return target.getresponse().status == 200

@@ -1,4 +1,7 @@
-"""Where apps register what the layer below them shows or runs without knowing them. Imports no model: apps.py uses it."""
+"""Where apps register what the layer below them shows or runs without knowing them.
+
+It imports no model, so that apps.py can use it.
+"""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ env = environ.Env()
 DLM_HOME = Path(env.str("DLM_HOME", default=str(BASE_DIR / "var"))).resolve()
 DLM_PORT = env.int("DLM_PORT", default=8000)
 DLM_SERVING_PORT = DLM_PORT + 1
+DLM_BIND = env.str("DLM_BIND", default="0.0.0.0")
 DLM_PUBLIC_URL = env.str("DLM_PUBLIC_URL", default="").rstrip("/")
 DLM_SERVING_URL = env.str("DLM_SERVING_URL", default="").rstrip("/")
 DLM_ADMIN_USERNAME = env.str("DLM_ADMIN_USERNAME", default="")
@@ -63,6 +64,11 @@ if DLM_PUBLIC_URL.startswith("https://"):
     SECURE_HSTS_SECONDS = 31536000
 SESSION_COOKIE_NAME = f"dlm_session_{DLM_PORT}"  # cookies ignore ports: two sites on one host must not share one
 CSRF_COOKIE_NAME = f"dlm_csrf_{DLM_PORT}"
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",  # HSTS for subdomains: these are not ours to decide
+    "security.W008",  # redirect to https: the reverse proxy does it
+    "security.W021",  # HSTS preload: the same
+]
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -121,6 +127,9 @@ MIDDLEWARE = [
 ROOT_URLCONF = "dlmodeler_site.urls"
 WSGI_APPLICATION = "dlmodeler_site.wsgi.application"
 if DLM_ROLE == "serving":
+    # Predictions need no pages, no sessions, no accounts.
+    _pages_only = ("allauth", "crispy", "django_cotton", "django_filters", "django_htmx", "django_tables2")
+    INSTALLED_APPS = [app for app in INSTALLED_APPS if not app.startswith(_pages_only)]
     ROOT_URLCONF = "dlmodeler_site.serving_urls"
     MIDDLEWARE = ["dlmodeler_site.middleware.request_id"]
 APPEND_SLASH = True
@@ -161,7 +170,7 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", 
 _workspace_url = urlparse(env.str("DLM_WORKSPACE_URL", default=f"file://{DLM_HOME / 'workspace'}"))
 if _workspace_url.scheme == "s3":
     _workspace = {
-        "BACKEND": "dlmodeler_site.storage.S3Workspace",
+        "BACKEND": "dlmodeler_site.storage_s3.S3Workspace",
         "OPTIONS": {
             "bucket_name": _workspace_url.netloc,
             "location": _workspace_url.path.strip("/"),

@@ -4,7 +4,7 @@ One storage, `STORAGES["workspace"]`. Beside Django's storage API both implement
 trees, give a local path to read from, and delete trees; nothing else in the project knows where files lie.
 """
 
-import hashlib
+import errno
 import os
 import shutil
 import uuid
@@ -12,9 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from django.conf import settings
 from django.core.files.storage import FileSystemStorage, storages
-from storages.backends.s3 import S3Storage
 
 
 class Workspace(Protocol):
@@ -63,14 +61,17 @@ class LocalWorkspace(FileSystemStorage):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.replace(source, target)
-        except OSError:  # another file system: copy beside the target, then rename
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            # Another file system: copy beside the target, then rename.
             beside = target.with_name(f".{uuid.uuid4().hex}")
             shutil.copyfile(source, beside)
             os.replace(beside, target)
             source.unlink()
 
     def put_tree(self, prefix: str, source: Path) -> None:
-        for path in _files(source):
+        for path in files_below(source):
             self.put_file(f"{prefix}/{path.relative_to(source).as_posix()}", path)
 
     def local_path(self, key: str, sha256: str) -> Path:
@@ -84,7 +85,7 @@ class LocalWorkspace(FileSystemStorage):
 
     def keys(self, prefix: str) -> Iterator[str]:
         root = Path(self.path(prefix))
-        for path in _files(root):
+        for path in files_below(root):
             yield f"{prefix}/{path.relative_to(root).as_posix()}"
 
     def delete_tree(self, prefix: str) -> None:
@@ -93,59 +94,8 @@ class LocalWorkspace(FileSystemStorage):
         shutil.rmtree(self.path(prefix), ignore_errors=True)
 
 
-class S3Workspace(S3Storage):  # type: ignore[misc]
-    """The workspace in a bucket. What must be read as a file is fetched into a content-addressed cache."""
-
-    def put_file(self, key: str, source: Path) -> None:
-        self.bucket.upload_file(str(source), self._key(key))
-        source.unlink()
-
-    def put_tree(self, prefix: str, source: Path) -> None:
-        for path in _files(source):
-            self.put_file(f"{prefix}/{path.relative_to(source).as_posix()}", path)
-
-    def local_path(self, key: str, sha256: str) -> Path:
-        cached = settings.DLM_CACHE / "files" / sha256[:2] / sha256
-        if not cached.exists():
-            self._download(self._key(key), cached)
-        return Path(cached)
-
-    def local_tree(self, prefix: str) -> Path:
-        cached = settings.DLM_CACHE / "trees" / hashlib.sha256(prefix.encode()).hexdigest()
-        if not cached.exists():
-            part = cached.with_name(f".{uuid.uuid4().hex}")
-            self.fetch_tree(prefix, part)
-            try:
-                part.rename(cached)
-            except OSError:  # RACE: another process was faster
-                shutil.rmtree(part)
-        return Path(cached)
-
-    def fetch_tree(self, prefix: str, destination: Path) -> None:
-        for key in self.keys(prefix):
-            self._download(self._key(key), destination / key[len(prefix) + 1 :])
-
-    def keys(self, prefix: str) -> Iterator[str]:
-        skip = len(self._key("x")) - 1
-        for item in self.bucket.objects.filter(Prefix=self._key(prefix) + "/"):
-            yield item.key[skip:]
-
-    def delete_tree(self, prefix: str) -> None:
-        if not prefix.strip("/"):
-            raise ValueError("refusing to delete the whole workspace")
-        self.bucket.objects.filter(Prefix=self._key(prefix) + "/").delete()
-
-    def _key(self, name: str) -> str:
-        return self._normalize_name(name)  # type: ignore[no-any-return]
-
-    def _download(self, key: str, target: Path) -> None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{uuid.uuid4().hex}")
-        self.bucket.download_file(key, str(part))
-        os.replace(part, target)
-
-
-def _files(root: Path) -> Iterator[Path]:
+def files_below(root: Path) -> Iterator[Path]:
+    """Every file in a local folder and its folders."""
     for folder, _folders, names in os.walk(root):
         for name in names:
             yield Path(folder) / name

@@ -68,7 +68,11 @@ def set_members(project: Project, members: Iterable[Member], *, keep: AbstractUs
 
 
 def update_project(
-    project: Project, *, name: str | None = None, description: str | None = None, members: Iterable[Member] | None = None
+    project: Project,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    members: Iterable[Member] | None = None,
 ) -> None:
     """Change what is given. A new name never moves files."""
     with transaction.atomic():

@@ -27,9 +27,12 @@ class InlineBackend:
     def start(self, run: RunFolder, module: str, resources: Resources) -> EndedHandle:
         arguments, sys.argv = sys.argv, [module, str(run.path)]
         try:
-            with open(run.log, "a", encoding="utf-8") as log, contextlib.redirect_stdout(log):
-                with contextlib.redirect_stderr(log):
-                    runpy.run_module(module, run_name="__main__", alter_sys=False)
+            with (
+                open(run.log, "a", encoding="utf-8") as log,
+                contextlib.redirect_stdout(log),
+                contextlib.redirect_stderr(log),
+            ):
+                runpy.run_module(module, run_name="__main__", alter_sys=False)
         except SystemExit as end:
             return EndedHandle(int(end.code or 0))
         finally:

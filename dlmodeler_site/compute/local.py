@@ -1,5 +1,6 @@
 """Processes on this machine. They die with whoever started them, so that none is ever left behind."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -22,10 +23,8 @@ class LocalHandle:
 
     def stop(self) -> None:
         if self.process.poll() is None:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         self.process.wait()
 
 

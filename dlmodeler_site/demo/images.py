@@ -29,7 +29,9 @@ def digits(folder: Path) -> DemoImages:
     train, predict, rows, truth = [], [], [], {}
     for number, (pixels, label) in enumerate(zip(data.images, data.target, strict=True)):
         name, label = f"digit-{number}.png", int(label)
-        image = Image.fromarray((pixels * 255 / 16).astype("uint8")).resize((SIZE_PX, SIZE_PX), Image.Resampling.BICUBIC)
+        image = Image.fromarray((pixels * 255 / 16).astype("uint8")).resize(
+            (SIZE_PX, SIZE_PX), Image.Resampling.BICUBIC
+        )
         if taken.get(label, 0) < PER_CLASS:
             taken[label] = taken.get(label, 0) + 1
             image.save(folder / name)

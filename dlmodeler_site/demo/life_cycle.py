@@ -1,4 +1,4 @@
-"""The life cycle as a client of the REST API sees it: project, data, preprocessing, training, deployment, prediction."""
+"""The life cycle as a client of the REST API sees it, from the project to the predictions."""
 
 import itertools
 import time

@@ -1,8 +1,6 @@
 """Takes one claimed piece of work to its end: prepare, start, tail, collect, finish."""
 
-import ctypes
 import logging
-import os
 import shutil
 import signal
 import threading
@@ -28,18 +26,10 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.2
 STOP_GRACE_S = 20  # from the request to stop until the process is ended, wherever it is
-PR_SET_PDEATHSIG = 1
 
 
 class LeaseLost(Exception):
     """Somebody else holds the work now; nothing more may be written for it."""
-
-
-def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when `parent` dies."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # RACE: it died before
-        os._exit(1)
 
 
 BACKENDS: dict[str, Backend] = {
@@ -150,9 +140,9 @@ class _Run:
             if not events:
                 break
             progress = [event["value"] for event in events if event["type"] == "progress"]
-            if progress and progress[-1] > self.work.progress:
-                if not self.work.advance(self.lease, progress=progress[-1]):
-                    raise LeaseLost
+            further = bool(progress) and progress[-1] > self.work.progress
+            if further and not self.work.advance(self.lease, progress=progress[-1]):
+                raise LeaseLost
             others = [event for event in events if event["type"] != "progress"]
             if others:
                 self.work.collect(others)
@@ -203,9 +193,7 @@ class _Run:
         else:
             reference = uuid.uuid4().hex[:12]
             log.error("%s: process ended with %s, reference %s\n%s", work, code, reference, run.log_tail())
-            work.fail(
-                self.lease, f"Something went wrong on our side. Reference: {reference}", reason="internal"
-            )
+            work.fail(self.lease, f"Something went wrong on our side. Reference: {reference}", reason="internal")
 
     def _crashed(self, code: int) -> None:
         """The process was killed from outside: another attempt, unless it never gets anywhere."""

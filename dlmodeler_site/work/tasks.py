@@ -8,6 +8,7 @@ from types import FrameType
 from django.apps import apps
 from django.db import connections
 
+from dlmodeler_site.parent_death import die_with_parent
 from dlmodeler_site.work import runner
 from dlmodeler_site.work.models import Work
 
@@ -32,7 +33,7 @@ def run(label: str, pk: int) -> None:
 
 
 def _runner(label: str, pk: int, lease: object, parent: int) -> None:
-    runner.die_with_parent(parent)
+    die_with_parent(parent)
     os.setsid()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)

@@ -19,9 +19,7 @@ def test_creator_becomes_owner_and_path_is_the_originals() -> None:
 
 def test_members_are_taken_with_their_roles() -> None:
     alice, _bob = make_user("alice"), make_user("bob")
-    made = api(alice).post(
-        URL, {"name": "x", "description": "y", "members": [{"username": "bob", "role": "viewer"}]}
-    )
+    made = api(alice).post(URL, {"name": "x", "description": "y", "members": [{"username": "bob", "role": "viewer"}]})
     assert {"username": "bob", "role": "viewer"} in made.json()["members"]
 
 
@@ -83,8 +81,7 @@ def test_the_last_owner_stays() -> None:
 def test_the_same_idempotency_key_makes_one_project() -> None:
     client = api(make_user("alice"))
     answers = [
-        client.post(URL, {"name": "x", "description": "y"}, headers={"Idempotency-Key": "one"}).json()
-        for _ in range(2)
+        client.post(URL, {"name": "x", "description": "y"}, headers={"Idempotency-Key": "one"}).json() for _ in range(2)
     ]
     assert answers[0]["id"] == answers[1]["id"]
     assert Project.objects.count() == 1

@@ -37,5 +37,7 @@ def test_without_it_a_link_sets_the_password_once() -> None:
 
 
 def test_nobody_signs_up_alone() -> None:
-    Client().post("/accounts/signup/", {"username": "x", "password1": "correct-horse-1", "password2": "correct-horse-1"})
+    Client().post(
+        "/accounts/signup/", {"username": "x", "password1": "correct-horse-1", "password2": "correct-horse-1"}
+    )
     assert not get_user_model().objects.exists()

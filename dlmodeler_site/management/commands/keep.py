@@ -6,8 +6,8 @@ import threading
 from types import FrameType
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.core.cache import cache
+from django.core.management.base import BaseCommand
 from django.db import close_old_connections
 
 from dlmodeler_site.health import KEEPER_BEAT

@@ -1,0 +1,52 @@
+"""What every list page shares: the search bar's fields, and tables that are sorted and paged by the address."""
+
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.dateparse import parse_date
+from django.utils.timezone import datetime as timezone_datetime
+from django.utils.timezone import get_current_timezone, make_aware
+from django_tables2 import RequestConfig, Table
+
+PER_PAGE = 10
+MAX_PER_PAGE = 100
+
+T = TypeVar("T", bound=Table)
+
+
+def searched(queryset: QuerySet[Any], request: HttpRequest, *, fields: tuple[str, ...]) -> QuerySet[Any]:
+    """The rows that hold every word of `?search=` in one of the fields, made from `?created_after=` to `?created_before=`."""
+    for word in request.GET.get("search", "").split():
+        queryset = queryset.filter(Q.create([(f"{field}__icontains", word) for field in fields], connector=Q.OR))
+    if first := _midnight(request.GET.get("created_after", "")):
+        queryset = queryset.filter(created_at__gte=first)
+    if last := _midnight(request.GET.get("created_before", "")):
+        queryset = queryset.filter(created_at__lt=last + timedelta(days=1))
+    return queryset
+
+
+def is_searched(request: HttpRequest) -> bool:
+    """Whether an empty list may be so because of the search."""
+    return any(request.GET.get(name) for name in ("search", "created_after", "created_before"))
+
+
+def paged(table: T, request: HttpRequest, *, per_page: int = PER_PAGE) -> T:
+    """The table sorted by `?sort=`, at the page `?page=` of `?per_page=` rows."""
+    wanted = request.GET.get("per_page", "")
+    size = min(int(wanted), MAX_PER_PAGE) if wanted.isdigit() and int(wanted) else per_page
+    RequestConfig(request, paginate=False).configure(table)
+    page = request.GET.get("page", "")
+    table.paginate(page=1, per_page=size)
+    number = int(page) if page.isdigit() else 1
+    table.paginate(page=max(1, min(number, table.paginator.num_pages)), per_page=size)
+    return table
+
+
+def _midnight(text: str) -> timezone_datetime | None:
+    try:
+        day = parse_date(text)
+    except ValueError:  # well formed, but no such day
+        return None
+    return make_aware(timezone_datetime(day.year, day.month, day.day), get_current_timezone()) if day else None

@@ -1,0 +1,148 @@
+"""Every route, walked as a stranger and as a viewer: no route may be forgotten."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from datasets.models import Data, File
+from deployments.models import Deployment, DeploymentToken, PredictionJob
+from dlmodeler_site.work.models import Status
+from jobs.models import Job, JobInput, Training
+from tests.cast import Cast, make_cast, make_dataset
+
+pytestmark = pytest.mark.django_db
+
+# Routes that are everybody's, or that have their own rules and tests.
+OPEN = ("accounts/", "admin/", "i18n/", "api/v1/auth/", "api/v1/health/", "api/v1/schema/", "api/v1/docs/", "metrics/")
+WRITING = ("post", "put", "patch", "delete")
+# Reading by POST: nothing is changed, so a viewer may.
+READING_POSTS = ("api-data-preprocess-preview", "api-deployment-sample", "api-algorithm-recommend")
+READING_PAGES = ("preview", "sample", "fragment", "browse")
+
+
+@dataclass(frozen=True)
+class Route:
+    pattern: str
+    name: str
+    methods: tuple[str, ...]
+
+    def path(self, keys: dict[str, int]) -> str:
+        """The route with the ids of real objects, each chosen by the word before it."""
+        words = self.pattern.split("/")
+        filled = []
+        for position, word in enumerate(words):
+            if word.startswith("<"):
+                parameter = word.strip("<>").split(":")[-1]
+                kind = parameter.removesuffix("_pk") if parameter.endswith("_pk") else words[position - 1]
+                assert kind in keys, f"the walk has no object for {self.pattern}: add one for “{kind}”"
+                word = str(keys[kind])
+            filled.append(word)
+        return "/" + "/".join(filled)
+
+
+def routes() -> list[Route]:
+    def walk(patterns: list[Any], prefix: str, namespace: str) -> Iterator[Route]:
+        for pattern in patterns:
+            route = prefix + str(pattern.pattern).lstrip("^").replace("$", "")
+            if isinstance(pattern, URLResolver):
+                yield from walk(pattern.url_patterns, route, pattern.namespace or namespace)
+            elif isinstance(pattern, URLPattern):
+                actions = getattr(pattern.callback, "actions", None)
+                name = f"{namespace}:{pattern.name}" if namespace else str(pattern.name)
+                yield Route(route, name, tuple(actions) if actions else ("get", "post"))
+
+    return [route for route in walk(get_resolver().url_patterns, "", "") if not route.pattern.startswith(OPEN)]
+
+
+@pytest.fixture
+def cast() -> Cast:
+    return make_cast()
+
+
+@pytest.fixture
+def keys(cast: Cast) -> dict[str, int]:
+    """The ids of one object of every kind in Alice's project."""
+    dataset = make_dataset(cast.project)
+    data = Data.objects.create(dataset=dataset, name="raw", slug="raw", status=Status.COMPLETED, content="image")
+    file = File.objects.create(data=data, name="a.png", state=File.State.OK, sha256="0" * 64)
+    job = Job.objects.create(project=cast.project, name="job", slug="job", algorithm="image_classification")
+    JobInput.objects.create(job=job, name="images", data=data)
+    training = Training.objects.create(job=job, name="training", slug="training", status=Status.COMPLETED)
+    deployment = Deployment.objects.create(
+        project=cast.project, training=training, name="deployment", wanted="stopped", status="stopped"
+    )
+    token = DeploymentToken.objects.create(deployment=deployment, name="first", digest="0" * 64, ciphertext=b"")
+    prediction_job = PredictionJob.objects.create(
+        deployment=deployment, data=data, name="prediction", slug="prediction", status=Status.COMPLETED
+    )
+    return {
+        "project": cast.project.pk,
+        "projects": cast.project.pk,
+        "dataset": dataset.pk,
+        "datasets": dataset.pk,
+        "data": data.pk,
+        "file": file.pk,
+        "files": file.pk,
+        "job": job.pk,
+        "jobs": job.pk,
+        "training": training.pk,
+        "trainings": training.pk,
+        "deployment": deployment.pk,
+        "deployments": deployment.pk,
+        "token": token.pk,
+        "tokens": token.pk,
+        "prediction": prediction_job.pk,
+        "predictions": prediction_job.pk,
+    }
+
+
+def call(user: Any, route: Route, method: str, keys: dict[str, int]) -> int:
+    client = Client()
+    client.force_login(user)
+    path = route.path(keys)
+    if route.pattern.startswith("api/"):
+        return getattr(client, method)(path, data={}, content_type="application/json").status_code
+    return getattr(client, method)(path).status_code
+
+
+def test_a_stranger_gets_404_on_every_route_of_an_object(cast: Cast, keys: dict[str, int]) -> None:
+    walked = [route for route in routes() if "<" in route.pattern]
+    wrong = {
+        f"{method} {route.pattern}": status
+        for route in walked
+        for method in route.methods
+        if (status := call(cast.charlie, route, method, keys)) not in (404, 405)
+    }
+    assert len(walked) > 40
+    assert wrong == {}
+
+
+def test_a_viewer_gets_403_on_every_writing_route_of_an_object(cast: Cast, keys: dict[str, int]) -> None:
+    wrong = {}
+    for route in routes():
+        if "<" not in route.pattern or route.name in READING_POSTS:
+            continue
+        if not route.pattern.startswith("api/") and any(word in route.name for word in READING_PAGES):
+            continue
+        for method in set(route.methods) & set(WRITING):
+            status = call(cast.bob, route, method, keys)
+            if status not in (403, 405):
+                wrong[f"{method} {route.name} {route.pattern}"] = status
+    assert wrong == {}
+
+
+def test_anonymous_visitors_see_nothing(keys: dict[str, int]) -> None:
+    wrong = {}
+    for route in routes():
+        if route.name == "intro" or route.pattern.startswith("favicon"):
+            continue
+        for method in route.methods:
+            answer = getattr(Client(), method)(route.path(keys))
+            to_login = answer.status_code == 302 and answer["Location"].startswith("/accounts/login/")
+            if not to_login and answer.status_code not in (401, 403, 404, 405):
+                wrong[f"{method} {route.pattern}"] = answer.status_code
+    assert wrong == {}
