@@ -46,11 +46,7 @@ def create_trainings(user: User, job: Job, instance: Instance, requests: Sequenc
             name or hyperparameter; or the check of the data failed (`preflight_failed`), or there is no such instance.
         Conflict: a name exists, in the whole system or twice in the request; or the job is no basic job.
     """
-    if job.kind == Job.Kind.CUSTOM:
-        raise Conflict(
-            _("Custom jobs train in a notebook, and notebooks are not available on this site yet. Make a basic job."),
-            reason="notebooks_unavailable",
-        )
+    require_basic(job)
     if not 1 <= len(requests) <= MOST_TRAININGS:
         raise UserError(
             _("Ask for 1 to %(most)s trainings at a time; received %(count)s.")
@@ -80,6 +76,25 @@ def create_trainings(user: User, job: Job, instance: Instance, requests: Sequenc
         _check_names(names, problems)
         problems.raise_if_any()
         raise
+
+
+def require_basic(job: Job) -> None:
+    """Raises Conflict for a custom job."""
+    if job.kind == Job.Kind.CUSTOM:
+        raise Conflict(
+            _("Custom jobs train in a notebook, and notebooks are not available on this site yet. Make a basic job."),
+            reason="notebooks_unavailable",
+        )
+
+
+def free_name(job: Job) -> str:
+    """A name for the next training of the job that no training in the system has."""
+    stem = job.name[: NAME_LENGTH - 10]
+    taken = set(Training.objects.filter(name__startswith=f"{stem}-").values_list("name", flat=True))
+    number = 1
+    while f"{stem}-{number}" in taken:
+        number += 1
+    return f"{stem}-{number}"
 
 
 def stop(training: Training) -> None:

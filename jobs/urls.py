@@ -1,3 +1,25 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from jobs import training_views, views
+
+app_name = "jobs"
+urlpatterns = [
+    path("projects/<int:project_pk>/jobs/", views.job_list, name="list"),
+    path("projects/<int:project_pk>/jobs/new/", views.job_create, name="create"),
+    path("projects/<int:project_pk>/jobs/new/basic/", views.job_create_basic, name="create-basic"),
+    path("projects/<int:project_pk>/jobs/new/custom/", views.job_create_custom, name="create-custom"),
+    path("projects/<int:project_pk>/jobs/recommendation/", views.recommendation, name="recommendation"),
+    path("jobs/<int:pk>/", views.job_detail, name="detail"),
+    path("jobs/<int:pk>/details/", views.job_details, name="details"),
+    path("jobs/<int:pk>/edit/", views.job_edit, name="edit"),
+    path("jobs/<int:pk>/delete/", views.job_delete, name="delete"),
+    path("jobs/<int:pk>/check/", views.job_check, name="check"),
+    path("jobs/<int:pk>/trainings/", views.job_trainings, name="trainings"),
+    path("jobs/<int:pk>/trainings/new/", training_views.training_create, name="training-create"),
+    path("trainings/<int:pk>/", training_views.training_detail, name="training"),
+    path("trainings/<int:pk>/status/", training_views.training_status, name="training-status"),
+    path("trainings/<int:pk>/log/", training_views.training_log, name="training-log"),
+    path("trainings/<int:pk>/stop/", training_views.training_stop, name="training-stop"),
+    path("trainings/<int:pk>/resume/", training_views.training_resume, name="training-resume"),
+    path("trainings/<int:pk>/delete/", training_views.training_delete, name="training-delete"),
+]

@@ -1,0 +1,199 @@
+"""The pages of trainings."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from dlmodeler_site.access import get_editable, get_visible
+from dlmodeler_site.errors import UserError
+from dlmodeler_site.work import logs
+from dlmodeler_site.work.queue import waiting_reason
+from jobs import preflight, submit
+from jobs.algorithms.base import Manifest
+from jobs.definition import algorithm
+from jobs.durations import duration
+from jobs.forms import InstanceForm, TrainingFormSet
+from jobs.instances import gpu_count
+from jobs.models import Job, Training
+from jobs.monitoring import progress_of
+from jobs.tables import algorithm_title, instance_text
+
+TABS = (("graph", "chart-line"), ("log", "file-text"), ("details", "info-circle"))
+
+
+@login_required
+def training_create(request: HttpRequest, pk: int) -> HttpResponse:
+    """Start one or several trainings of a job."""
+    job = get_editable(Job.objects.select_related("project"), request.user, pk=pk)
+    submit.require_basic(job)
+    manifest = algorithm(job.algorithm)
+    form = InstanceForm(request.POST or None)
+    formset = TrainingFormSet(
+        request.POST or None,
+        form_kwargs={"manifest": manifest},
+        initial=None if request.POST else [_first(job, manifest)],
+    )
+    failure: UserError | None = None
+    if request.method == "POST" and form.is_valid() and formset.is_valid():
+        try:
+            trainings = submit.create_trainings(
+                request.user,  # type: ignore[arg-type]
+                job,
+                form.instance(),
+                [each.request() for each in formset.forms],
+            )
+        except UserError as error:
+            failure = error
+            formset.show(error.details.get("trainings", {}))
+            if error.field in ("instance", "trainings"):
+                form.add_error("instance" if error.field == "instance" else None, error.message)
+        else:
+            names = ", ".join(training.name for training in trainings)
+            messages.success(request, _("Queued: %(names)s") % {"names": names})
+            return redirect(trainings[0] if len(trainings) == 1 else job)
+    context = {
+        **_context(request, job, (_("Create training"), None)),
+        "form": form,
+        "formset": formset,
+        "failure": failure,
+        "inputs": list(job.data_by_input().items()),
+        "gpus": gpu_count(),
+    }
+    return render(request, "jobs/training_create.html", context)
+
+
+@login_required
+def training_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """A training: its graph, log or details (`?tab=`)."""
+    training = get_visible(_trainings(), request.user, pk=pk)
+    tab = request.GET.get("tab", "graph")
+    context = {
+        **_context(request, training.job, (training.name, None)),
+        **_state(training),
+        "tabs": [
+            {"key": key, "label": label, "icon": icon, "active": key == tab}
+            for (key, icon), label in zip(TABS, (_("Result graph"), _("Log"), _("Details")), strict=True)
+        ],
+    }
+    if tab == "log":
+        context |= _log(training, 0)
+    elif tab == "details":
+        context |= _details(training)
+    return render(request, f"jobs/training_{tab if tab in ('log', 'details') else 'graph'}.html", context)
+
+
+@login_required
+def training_status(request: HttpRequest, pk: int) -> HttpResponse:
+    """How far it is, for polling."""
+    training = get_visible(_trainings(), request.user, pk=pk)
+    can_edit = Training.objects.editable_by(request.user).filter(pk=training.pk).exists()
+    context = {**_state(training), "project": training.job.project, "job": training.job, "can_edit": can_edit}
+    return render(request, "jobs/_training_status.html", {**context, "polled": True})
+
+
+@login_required
+def training_log(request: HttpRequest, pk: int) -> HttpResponse:
+    """The log from `?offset=` on."""
+    training = get_visible(_trainings(), request.user, pk=pk)
+    offset = request.GET.get("offset", "0")
+    context = _log(training, int(offset) if offset.isdecimal() and len(offset) < 15 else 0)
+    return render(request, "jobs/_log.html", {"training": training, **context})
+
+
+@login_required
+@require_POST
+def training_stop(request: HttpRequest, pk: int) -> HttpResponse:
+    training = get_editable(_trainings(), request.user, pk=pk)
+    submit.stop(training)
+    messages.success(request, _("“%(name)s” is being stopped.") % {"name": training.name})
+    return redirect(training)
+
+
+@login_required
+@require_POST
+def training_resume(request: HttpRequest, pk: int) -> HttpResponse:
+    training = get_editable(_trainings(), request.user, pk=pk)
+    submit.resume(training)
+    messages.success(request, _("“%(name)s” goes on.") % {"name": training.name})
+    return redirect(training)
+
+
+@login_required
+@require_POST
+def training_delete(request: HttpRequest, pk: int) -> HttpResponse:
+    training = get_editable(_trainings(), request.user, pk=pk)
+    submit.delete_training(training)
+    messages.success(request, _("The training “%(name)s” was deleted.") % {"name": training.name})
+    return redirect(training.job)
+
+
+def _trainings() -> Any:
+    return Training.objects.select_related("job__project", "creator")
+
+
+def _first(job: Job, manifest: Manifest) -> dict[str, Any]:
+    """What the first column starts with: a free name, the defaults, and the number of classes of the labels."""
+    values = {each.name: each.default for each in manifest.hyperparameters}
+    classes = len(preflight.examine_job(job).images_of)
+    return {**values, submit.CLASSES: classes or "", "name": submit.free_name(job)}
+
+
+def _state(training: Training) -> dict[str, Any]:
+    progress = progress_of(training)
+    return {
+        "training": training,
+        "epoch": progress.epoch,
+        "metrics": progress.metrics or {},
+        "time_left": duration(progress.eta_seconds),
+        "run_time": duration(training.run_time_s),
+        "waiting_reason": waiting_reason(training),
+    }
+
+
+def _log(training: Training, offset: int) -> dict[str, Any]:
+    text, next_offset = logs.read(training, offset=offset)
+    return {"text": text, "next_offset": next_offset, "goes_on": not training.is_final or bool(text)}
+
+
+def _details(training: Training) -> dict[str, Any]:
+    shown = {key: value for key, value in training.record_of_run.items() if key not in ("data", "hyperparameters")}
+    return {
+        "hyperparameters": list(training.hyperparameters.items()),
+        "inputs": list(training.job.data_by_input().items()),
+        "data_hashes": list(training.record_of_run.get("data", {}).items()),
+        "record": list(_flat(shown)),
+        "algorithm": algorithm_title(training.job.algorithm),
+        "instance": instance_text(training),
+    }
+
+
+def _flat(record: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for key, value in record.items():
+        if isinstance(value, dict):
+            pairs += _flat(value, f"{prefix}{key}.")
+        else:
+            pairs.append((f"{prefix}{key}", value))
+    return pairs
+
+
+def _context(request: HttpRequest, job: Job, *crumbs: tuple[str, str | None]) -> dict[str, Any]:
+    project = job.project
+    return {
+        "project": project,
+        "job": job,
+        "section": "jobs",
+        "breadcrumbs": [
+            (project.name, reverse("datasets:list", args=[project.pk])),
+            (_("Jobs"), reverse("jobs:list", args=[project.pk])),
+            (job.name, job.get_absolute_url()),
+            *crumbs,
+        ],
+        "can_edit": Job.objects.editable_by(request.user).filter(pk=job.pk).exists(),
+    }

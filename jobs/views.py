@@ -1,0 +1,201 @@
+"""The pages of jobs."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+from django_tables2 import RequestConfig
+
+from dlmodeler_site.access import get_editable, get_visible
+from dlmodeler_site.errors import UserError
+from dlmodeler_site.forms import errors_on
+from dlmodeler_site.work.models import ACTIVE
+from jobs import preflight
+from jobs.algorithms.registry import manifests
+from jobs.definition import create_job, delete_job, update_job
+from jobs.filters import JobFilter
+from jobs.forms import BasicJobForm, CustomJobForm, EditBasicJobForm, NamedForm
+from jobs.instances import gpu_count
+from jobs.models import Job
+from jobs.recommend import Advice, recommend
+from jobs.tables import JobTable, TrainingTable, algorithm_title, instance_text
+from projects.models import Project
+
+PER_PAGE = 25
+SHOWN = 20  # places of a finding on the page
+
+
+@login_required
+def job_list(request: HttpRequest, project_pk: int) -> HttpResponse:
+    """The jobs of a project."""
+    project = get_visible(Project.objects.all(), request.user, pk=project_pk)
+    jobs = project.jobs.with_state().select_related("project", "creator")
+    context = _context(request, project)
+    table = JobTable(JobFilter(request.GET, queryset=jobs).qs, can_edit=context["can_edit"])
+    RequestConfig(request, paginate={"per_page": PER_PAGE}).configure(table)
+    return render(request, "jobs/list.html", {**context, "table": table, "exist": project.jobs.exists()})
+
+
+@login_required
+def job_create(request: HttpRequest, project_pk: int) -> HttpResponse:
+    """Choose between a built-in algorithm and one's own code."""
+    project = get_editable(Project.objects.all(), request.user, pk=project_pk)
+    return render(request, "jobs/create.html", _context(request, project, (_("Create job"), None)))
+
+
+@login_required
+def job_create_basic(request: HttpRequest, project_pk: int) -> HttpResponse:
+    """Make a job with a built-in algorithm."""
+    project = get_editable(Project.objects.all(), request.user, pk=project_pk)
+    initial = {f"inputs.{name}": request.GET[name] for name in ("images", "labels") if name in request.GET}
+    form = BasicJobForm(request.POST or None, project=project, initial=initial)
+    if form.is_valid():
+        with errors_on(form):
+            job = create_job(project, request.user, form.draft())  # type: ignore[arg-type]
+            messages.success(request, _("The job “%(name)s” was made.") % {"name": job.name})
+            return redirect(job)
+    context = _context(
+        request, project, (_("Create job"), reverse("jobs:create", args=[project.pk])), (_("Basic"), None)
+    )
+    return render(request, "jobs/create_basic.html", {**context, "form": form, "algorithms": manifests()})
+
+
+@login_required
+def job_create_custom(request: HttpRequest, project_pk: int) -> HttpResponse:
+    """Make a job for code of one's own."""
+    project = get_editable(Project.objects.all(), request.user, pk=project_pk)
+    form = CustomJobForm(request.POST or None)
+    if form.is_valid():
+        with errors_on(form):
+            job = create_job(project, request.user, form.draft())  # type: ignore[arg-type]
+            messages.success(request, _("The job “%(name)s” was made.") % {"name": job.name})
+            return redirect(job)
+    crumb = (_("Create job"), reverse("jobs:create", args=[project.pk]))
+    context = _context(request, project, crumb, (_("Custom"), None))
+    return render(request, "jobs/create_custom.html", {**context, "form": form, "gpus": gpu_count()})
+
+
+@login_required
+def recommendation(request: HttpRequest, project_pk: int) -> HttpResponse:
+    """What fits the data chosen in the form, and why."""
+    project = get_visible(Project.objects.all(), request.user, pk=project_pk)
+    given = [str(value) for name, value in request.GET.items() if name.startswith("inputs.")]
+    ids = [int(value) for value in given if value.isdigit()]
+    try:
+        advice = recommend(project, ids) if ids else Advice([])
+    except UserError as error:
+        advice = Advice([], error.message)
+    return render(request, "jobs/_recommendation.html", {"advice": advice})
+
+
+@login_required
+def job_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """A job with its trainings."""
+    job = get_visible(_jobs(), request.user, pk=pk)
+    context = _job_context(request, job)
+    return render(request, "jobs/detail.html", {**context, **_trainings(request, job, can_edit=context["can_edit"])})
+
+
+@login_required
+def job_trainings(request: HttpRequest, pk: int) -> HttpResponse:
+    """The list of trainings alone, for polling."""
+    job = get_visible(_jobs(), request.user, pk=pk)
+    can_edit = Job.objects.editable_by(request.user).filter(pk=job.pk).exists()
+    context = {"job": job, "project": job.project, "can_edit": can_edit}
+    return render(request, "jobs/_trainings.html", {**context, **_trainings(request, job, can_edit=can_edit)})
+
+
+@login_required
+def job_check(request: HttpRequest, pk: int) -> HttpResponse:
+    """What the check of the job's data finds."""
+    job = get_visible(_jobs(), request.user, pk=pk)
+    examination = preflight.examine_job(job)
+    classes = [
+        {"label": label, "name": job.class_names.get(label, ""), "count": len(names)}
+        for label, names in examination.images_of.items()
+    ]
+    findings = [
+        {
+            "finding": finding,
+            "kind": "danger" if finding.severity == "error" else "warning",
+            "places": finding.places[:SHOWN],
+            "more": finding.count - len(finding.places[:SHOWN]),
+        }
+        for finding in examination.findings
+    ]
+    context = {"job": job, "findings": findings, "classes": classes, "images": len(examination.assigned)}
+    return render(request, "jobs/_check.html", context)
+
+
+@login_required
+def job_details(request: HttpRequest, pk: int) -> HttpResponse:
+    """What the job was made of."""
+    job = get_visible(_jobs(), request.user, pk=pk)
+    context = {
+        "inputs": list(job.data_by_input().items()),
+        "algorithm": algorithm_title(job.algorithm) if job.algorithm else "",
+        "instance": instance_text(job),
+    }
+    return render(request, "jobs/details.html", {**_job_context(request, job), **context})
+
+
+@login_required
+def job_edit(request: HttpRequest, pk: int) -> HttpResponse:
+    """Change name, description, data and class names."""
+    job = get_editable(_jobs(), request.user, pk=pk)
+    initial = EditBasicJobForm.initial_of(job)
+    form: NamedForm
+    if job.kind == Job.Kind.BASIC:
+        form = EditBasicJobForm(request.POST or None, project=job.project, initial=initial)
+    else:
+        form = NamedForm(request.POST or None, initial=initial)
+    if form.is_valid():
+        given: dict[str, Any] = {name: form.cleaned_data[name] for name in ("name", "description")}
+        if isinstance(form, EditBasicJobForm):
+            given |= {"inputs": form.inputs(), "class_names": form.cleaned_data["class_names"]}
+        with errors_on(form):
+            update_job(job, **given)
+            messages.success(request, _("The job was saved."))
+            return redirect("jobs:details", job.pk)
+    return render(request, "jobs/edit.html", {**_job_context(request, job, (_("Edit"), None)), "form": form})
+
+
+@login_required
+@require_POST
+def job_delete(request: HttpRequest, pk: int) -> HttpResponse:
+    """Delete the job with its trainings and models."""
+    job = get_editable(_jobs(), request.user, pk=pk)
+    delete_job(job)
+    messages.success(request, _("The job “%(name)s” was deleted.") % {"name": job.name})
+    return redirect("jobs:list", job.project_id)
+
+
+def _jobs() -> Any:
+    return Job.objects.with_state().select_related("project", "creator")
+
+
+def _trainings(request: HttpRequest, job: Job, *, can_edit: bool) -> dict[str, Any]:
+    trainings = job.trainings.with_deployed().select_related("job__project", "creator")
+    table = TrainingTable(trainings, can_edit=can_edit)
+    RequestConfig(request, paginate={"per_page": PER_PAGE}).configure(table)
+    return {"table": table, "polled": job.trainings.filter(status__in=ACTIVE).exists()}
+
+
+def _context(request: HttpRequest, project: Project, *crumbs: tuple[str, str | None]) -> dict[str, Any]:
+    """What every page of the section shows around its own."""
+    jobs = (_("Jobs"), reverse("jobs:list", args=[project.pk]))
+    return {
+        "project": project,
+        "section": "jobs",
+        "breadcrumbs": [(project.name, reverse("datasets:list", args=[project.pk])), jobs, *crumbs],
+        "can_edit": Project.objects.editable_by(request.user).filter(pk=project.pk).exists(),
+    }
+
+
+def _job_context(request: HttpRequest, job: Job, *crumbs: tuple[str, str | None]) -> dict[str, Any]:
+    return {**_context(request, job.project, (job.name, job.get_absolute_url()), *crumbs), "job": job}
