@@ -66,7 +66,8 @@ def get_editable(queryset: ScopedQuerySet, user: User, **look_up: Any) -> Any:
     if not queryset.editable_by(user).filter(pk=row.pk).exists():
         raise PermissionDenied(
             _(
-                "You are a viewer of this project: you may look, but not change anything. Ask an owner of the project to make you an editor."
+                "You are a viewer of this project: you may look, but not change anything. "
+                "Ask an owner of the project to make you an editor."
             )
         )
     return row

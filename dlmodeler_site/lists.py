@@ -1,13 +1,12 @@
 """What every list page shares: the search bar's fields, and tables that are sorted and paged by the address."""
 
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 from typing import Any, TypeVar
 
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.dateparse import parse_date
-from django.utils.timezone import datetime as timezone_datetime
-from django.utils.timezone import get_current_timezone, make_aware
+from django.utils.timezone import make_aware
 from django_tables2 import RequestConfig, Table
 
 PER_PAGE = 10
@@ -17,7 +16,7 @@ T = TypeVar("T", bound=Table)
 
 
 def searched(queryset: QuerySet[Any], request: HttpRequest, *, fields: tuple[str, ...]) -> QuerySet[Any]:
-    """The rows that hold every word of `?search=` in one of the fields, made from `?created_after=` to `?created_before=`."""
+    """The rows with every word of `?search=` in a field, made from `?created_after=` to `?created_before=`."""
     for word in request.GET.get("search", "").split():
         queryset = queryset.filter(Q.create([(f"{field}__icontains", word) for field in fields], connector=Q.OR))
     if first := _midnight(request.GET.get("created_after", "")):
@@ -44,9 +43,9 @@ def paged(table: T, request: HttpRequest, *, per_page: int = PER_PAGE) -> T:
     return table
 
 
-def _midnight(text: str) -> timezone_datetime | None:
+def _midnight(text: str) -> datetime | None:
     try:
         day = parse_date(text)
     except ValueError:  # well formed, but no such day
         return None
-    return make_aware(timezone_datetime(day.year, day.month, day.day), get_current_timezone()) if day else None
+    return make_aware(datetime.combine(day, time())) if day else None

@@ -128,7 +128,15 @@ ROOT_URLCONF = "dlmodeler_site.urls"
 WSGI_APPLICATION = "dlmodeler_site.wsgi.application"
 if DLM_ROLE == "serving":
     # Predictions need no pages, no sessions, no accounts.
-    _pages_only = ("allauth", "crispy", "django_cotton", "django_filters", "django_htmx", "django_tables2")
+    _pages_only = (
+        "django.contrib.admin",
+        "allauth",
+        "crispy",
+        "django_cotton",
+        "django_filters",
+        "django_htmx",
+        "django_tables2",
+    )
     INSTALLED_APPS = [app for app in INSTALLED_APPS if not app.startswith(_pages_only)]
     ROOT_URLCONF = "dlmodeler_site.serving_urls"
     MIDDLEWARE = ["dlmodeler_site.middleware.request_id"]

@@ -67,7 +67,7 @@ class RunningSite:
         }
         with open(self.home / "supervisor.log", "ab") as log:
             self.supervisor = subprocess.Popen(
-                [sys.executable, "manage.py", "run", "--stop-with-parent"],
+                [sys.executable, "-m", "dlmodeler_site.supervisor", "--stop-with-parent"],
                 cwd=ROOT,
                 env=environment,
                 stdout=log,

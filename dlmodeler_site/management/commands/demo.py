@@ -19,6 +19,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from dlmodeler_site.demo.images import DemoImages, digits, given
 from dlmodeler_site.demo.life_cycle import LifeCycleError, Site, run_life_cycle
+from dlmodeler_site.processes import BASE_DIR
 
 START_TIMEOUT_S = 120
 
@@ -30,7 +31,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         username, password = self._account()
         environment = {**os.environ, "DLM_HOME": str(settings.DLM_HOME)}
-        site = subprocess.Popen([sys.executable, "manage.py", "run", "--stop-with-parent"], env=environment)
+        site = subprocess.Popen(
+            [sys.executable, "-m", "dlmodeler_site.supervisor", "--stop-with-parent"], env=environment, cwd=BASE_DIR
+        )
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _pass_on(site))
         try:
@@ -53,6 +56,7 @@ class Command(BaseCommand):
     def _account(self) -> tuple[str, str]:
         """The account that the demo works with: the operator on a first start, else a user of its own."""
         call_command("migrate", interactive=False, verbosity=0)
+        call_command("createcachetable", verbosity=0)
         username, password = "demo", secrets.token_urlsafe(9)
         user_model = get_user_model()
         first = not user_model.objects.filter(is_superuser=True).exists()
