@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -72,6 +73,9 @@ class Deployment(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("deployments:detail", args=[self.pk])
 
     @property
     def model_file(self) -> str:
@@ -142,6 +146,10 @@ class DeploymentToken(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def is_expired(self) -> bool:
+        return self.expires_at is not None and self.expires_at <= timezone.now()
+
 
 class PredictionJobQuerySet(ScopedQuerySet):
     to_project = "deployment__project"
@@ -170,6 +178,9 @@ class PredictionJob(Work):
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("deployments:prediction", args=[self.pk])
 
     @property
     def project(self) -> Project:

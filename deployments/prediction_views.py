@@ -1,0 +1,183 @@
+"""The pages of prediction jobs, and the prediction of samples."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import FileResponse, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from datasets.models import Data, File
+from datasets.steps import described_steps
+from deployments import predictions
+from deployments.forms import PredictionJobForm
+from deployments.models import PredictionJob
+from deployments.pages import deployment_context, paged, whole_number
+from deployments.results import predicted_classes, results_file, results_of
+from deployments.tables import PredictionJobFilter, PredictionJobTable, PredictionTable
+from deployments.views import DEPLOYMENTS
+from dlmodeler_site.access import get_editable, get_visible
+from dlmodeler_site.errors import UserError
+from dlmodeler_site.forms import errors_on
+from dlmodeler_site.work.queue import waiting_reason
+
+JOBS = PredictionJob.objects.select_related("deployment__project", "deployment__training__job", "data", "creator")
+
+
+@login_required
+@require_GET
+def prediction_list(request: HttpRequest, pk: int) -> HttpResponse:
+    """The prediction jobs of a deployment."""
+    deployment = get_visible(DEPLOYMENTS, request.user, pk=pk)
+    rows = JOBS.visible_to(request.user).filter(deployment=deployment)
+    table = paged(request, PredictionJobTable(PredictionJobFilter(request.GET, rows).qs))
+    context = deployment_context(
+        deployment,
+        request.user,
+        (_("Predictions"), None),
+        table=table,
+        prediction_count=rows.count(),
+        is_filtered=any(request.GET.get(name) for name in ("search", "created_after", "created_before")),
+        is_changing=any(row.record.is_active for row in table.paginated_rows),
+    )
+    return render(request, "deployments/predictions.html", context)
+
+
+@login_required
+def prediction_create(request: HttpRequest, pk: int) -> HttpResponse:
+    """Make a prediction job, after looking at samples."""
+    deployment = get_editable(DEPLOYMENTS, request.user, pk=pk)
+    form = PredictionJobForm(request.POST or None, deployment=deployment)
+    if form.is_valid():
+        with errors_on(form):
+            job = predictions.create_prediction_job(
+                deployment,
+                data=form.cleaned_data["data"],
+                name=form.cleaned_data["name"],
+                description=form.cleaned_data["description"],
+                creator=request.user,  # type: ignore[arg-type]
+            )
+            messages.success(request, _("The prediction “%(name)s” was queued.") % {"name": job.name})
+            return redirect("deployments:prediction", job.pk)
+    chosen = form["data"].value()
+    context = deployment_context(
+        deployment,
+        request.user,
+        (_("Predictions"), reverse("deployments:predictions", args=[pk])),
+        (_("Create prediction"), None),
+        form=form,
+        data=form.data_choices.filter(pk=chosen).first() if str(chosen or "").isdigit() else None,
+        steps=described_steps(deployment.steps),
+    )
+    return render(request, "deployments/prediction_create.html", context)
+
+
+@login_required
+@require_GET
+def sample_fragment(request: HttpRequest, pk: int) -> HttpResponse:
+    """A random image of the chosen data."""
+    deployment = get_visible(DEPLOYMENTS, request.user, pk=pk)
+    context: dict[str, Any] = {"deployment": deployment}
+    if (data_pk := whole_number(request, "data")) is not None:
+        data = get_visible(Data.objects.select_related("dataset__project"), request.user, pk=data_pk)
+        try:
+            predictions.require_images(deployment, data)
+            context |= {"data": data, "file": predictions.random_image(data)}
+        except UserError as error:
+            context["error"] = error
+    return render(request, "deployments/_sample.html", context)
+
+
+@login_required
+@require_POST
+def sample_prediction(request: HttpRequest, pk: int) -> HttpResponse:
+    """What the model says of a sample."""
+    deployment = get_visible(DEPLOYMENTS, request.user, pk=pk)
+    file_pk = request.POST.get("file", "")
+    files = File.objects.filter(data__dataset__project=deployment.project_id).select_related("data__dataset__project")
+    file = get_visible(files, request.user, pk=int(file_pk) if file_pk.isdigit() else 0)
+    context: dict[str, Any] = {"deployment": deployment}
+    try:
+        context["prediction"] = predictions.predict_sample(deployment, file)["predictions"][0]
+    except UserError as error:
+        context["error"] = error
+    return render(request, "deployments/_sample_prediction.html", context)
+
+
+@login_required
+@require_GET
+def prediction_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """A prediction job and its results."""
+    job = get_visible(JOBS, request.user, pk=pk)
+    label, failed = request.GET.get("label"), request.GET.get("failed")
+    context = _job_context(
+        job,
+        request,
+        table=paged(request, PredictionTable(results_of(job, label=label, failed=failed))),
+        classes=predicted_classes(job),
+        label=label,
+        failed=failed,
+        steps=described_steps(job.deployment.steps),
+    )
+    return render(request, "deployments/prediction.html", context)
+
+
+@login_required
+@require_GET
+def progress_fragment(request: HttpRequest, pk: int) -> HttpResponse:
+    """How far the job is; the whole page is loaded again at its end, with the results."""
+    job = get_visible(JOBS, request.user, pk=pk)
+    answer = render(request, "deployments/_progress.html", _job_context(job, request))
+    if job.is_final:
+        answer["HX-Refresh"] = "true"
+    return answer
+
+
+@login_required
+@require_GET
+def results_csv(request: HttpRequest, pk: int) -> FileResponse:
+    """The results as csv."""
+    return results_file(get_visible(JOBS, request.user, pk=pk))
+
+
+@login_required
+@require_POST
+def prediction_stop(request: HttpRequest, pk: int) -> HttpResponse:
+    """Stop it."""
+    job = get_editable(JOBS, request.user, pk=pk)
+    predictions.stop_prediction_job(job)
+    return redirect("deployments:prediction", job.pk)
+
+
+@login_required
+@require_POST
+def prediction_resume(request: HttpRequest, pk: int) -> HttpResponse:
+    """Go on after a stop or failure."""
+    job = get_editable(JOBS, request.user, pk=pk)
+    predictions.resume_prediction_job(job)
+    return redirect("deployments:prediction", job.pk)
+
+
+@login_required
+@require_POST
+def prediction_delete(request: HttpRequest, pk: int) -> HttpResponse:
+    """Delete it with its results."""
+    job = get_editable(JOBS, request.user, pk=pk)
+    predictions.delete_prediction_job(job)
+    messages.success(request, _("“%(name)s” was deleted.") % {"name": job.name})
+    return redirect("deployments:predictions", job.deployment_id)
+
+
+def _job_context(job: PredictionJob, request: HttpRequest, **values: Any) -> dict[str, Any]:
+    return deployment_context(
+        job.deployment,
+        request.user,
+        (_("Predictions"), reverse("deployments:predictions", args=[job.deployment_id])),
+        (job.name, None),
+        job=job,
+        waiting=waiting_reason(job),
+        **values,
+    )

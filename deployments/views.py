@@ -1,0 +1,240 @@
+"""The pages of deployments."""
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from datasets.steps import described_steps
+from deployments import deploy
+from deployments.addresses import address_of, serving_base
+from deployments.browse import model_nodes, training_of
+from deployments.forms import DeploymentForm, EditForm, TokenForm
+from deployments.models import Deployment, DeploymentToken
+from deployments.pages import deployment_context, paged, project_context, whole_number
+from deployments.tables import DeploymentFilter, DeploymentTable
+from deployments.tokens import create_token, first_token, revoke_token, rotate_token, show_token
+from dlmodeler_site.access import get_editable, get_visible
+from dlmodeler_site.forms import errors_on
+from jobs.models import Training
+from projects.models import Project
+
+DEPLOYMENTS = Deployment.objects.select_related("project", "training__job", "creator")
+
+
+@login_required
+@require_GET
+def deployment_list(request: HttpRequest, project_pk: int) -> HttpResponse:
+    """The deployments of a project."""
+    project = get_visible(Project.objects.all(), request.user, pk=project_pk)
+    rows = DEPLOYMENTS.visible_to(request.user).filter(project=project)
+    found = DeploymentFilter(request.GET, rows).qs
+    table = paged(request, DeploymentTable(found))
+    context = project_context(
+        project,
+        request.user,
+        table=table,
+        is_filtered=any(request.GET.get(name) for name in ("search", "created_after", "created_before")),
+        is_changing=any(row.record.is_changing for row in table.paginated_rows),
+        serving_base=serving_base(request),
+    )
+    return render(request, "deployments/list.html", context)
+
+
+@login_required
+def deployment_create(request: HttpRequest, project_pk: int) -> HttpResponse:
+    """Deploy a model."""
+    project = get_editable(Project.objects.all(), request.user, pk=project_pk)
+    trainings = Training.objects.visible_to(request.user).filter(job__project=project)
+    training = trainings.filter(pk=whole_number(request, "training")).select_related("job__project").first()
+    form = DeploymentForm(request.POST or None, project=project, training=training)
+    if form.is_valid():
+        with errors_on(form):
+            deployment = deploy.create_deployment(
+                form.chosen_training(),
+                name=form.cleaned_data["name"],
+                description=form.cleaned_data["description"],
+                creator=request.user,  # type: ignore[arg-type]
+                instance=form.instance_chosen(),
+                model_file=form.cleaned_data["model_file"],
+                preprocess=form.cleaned_data["preprocess"],
+            )
+            messages.success(request, _("“%(name)s” was deployed. It is starting.") % {"name": deployment.name})
+            return redirect("deployments:detail", deployment.pk)
+    chosen = form["model_file"].value() or ""
+    context = project_context(
+        project,
+        request.user,
+        (_("Deploy a model"), None),
+        form=form,
+        training=training,
+        model_file=chosen,
+        **_preprocessing(training_of(project, chosen)),
+    )
+    return render(request, "deployments/create.html", context)
+
+
+@login_required
+@require_GET
+def preprocessing_fragment(request: HttpRequest, project_pk: int) -> HttpResponse:
+    """The preprocessing that can be connected, for the model file that was chosen."""
+    project = get_visible(Project.objects.all(), request.user, pk=project_pk)
+    training = training_of(project, request.GET.get("model_file", ""))
+    return render(request, "deployments/_preprocessing.html", {"project": project, **_preprocessing(training)})
+
+
+@login_required
+@require_GET
+def browse(request: HttpRequest, project_pk: int) -> HttpResponse:
+    """A level of the tree of model files."""
+    project = get_visible(Project.objects.all(), request.user, pk=project_pk)
+    nodes = model_nodes(project, job_pk=whole_number(request, "job"), training_pk=whole_number(request, "training"))
+    return render(request, "deployments/_browse.html", {"nodes": nodes})
+
+
+@login_required
+@require_GET
+def deployment_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """All there is to know of a deployment, and how to call it."""
+    deployment = get_visible(DEPLOYMENTS, request.user, pk=pk)
+    context = deployment_context(
+        deployment,
+        request.user,
+        address=address_of(deployment, request),
+        tokens=deployment.tokens.select_related("creator"),
+        token_form=TokenForm(),
+        prediction_count=deployment.prediction_jobs.count(),
+        steps=described_steps(deployment.steps),
+    )
+    return render(request, "deployments/detail.html", context)
+
+
+@login_required
+@require_GET
+def deployment_status_fragment(request: HttpRequest, pk: int) -> HttpResponse:
+    """The status, with what can be done about it."""
+    deployment = get_visible(DEPLOYMENTS, request.user, pk=pk)
+    return render(request, "deployments/_status.html", deployment_context(deployment, request.user))
+
+
+@login_required
+def deployment_edit(request: HttpRequest, pk: int) -> HttpResponse:
+    """Change name and description."""
+    deployment = get_editable(DEPLOYMENTS, request.user, pk=pk)
+    initial = {"name": deployment.name, "description": deployment.description}
+    form = EditForm(request.POST or None, initial=initial)
+    if form.is_valid():
+        with errors_on(form):
+            deploy.edit_deployment(deployment, **form.cleaned_data)
+            messages.success(request, _("The deployment was saved."))
+            return redirect("deployments:detail", pk)
+    context = deployment_context(deployment, request.user, (_("Edit"), None), form=form)
+    return render(request, "deployments/edit.html", context)
+
+
+@login_required
+@require_POST
+def deployment_start(request: HttpRequest, pk: int) -> HttpResponse:
+    """Start it."""
+    deployment = get_editable(DEPLOYMENTS, request.user, pk=pk)
+    deploy.start_deployment(deployment)
+    messages.success(request, _("“%(name)s” is starting.") % {"name": deployment.name})
+    return _back(request, deployment)
+
+
+@login_required
+@require_POST
+def deployment_stop(request: HttpRequest, pk: int) -> HttpResponse:
+    """Stop it."""
+    deployment = get_editable(DEPLOYMENTS, request.user, pk=pk)
+    deploy.stop_deployment(deployment)
+    messages.success(request, _("“%(name)s” is stopping.") % {"name": deployment.name})
+    return _back(request, deployment)
+
+
+@login_required
+@require_POST
+def deployment_delete(request: HttpRequest, pk: int) -> HttpResponse:
+    """Delete it."""
+    deployment = get_editable(DEPLOYMENTS, request.user, pk=pk)
+    deploy.delete_deployment(deployment)
+    messages.success(request, _("“%(name)s” was deleted.") % {"name": deployment.name})
+    return redirect("deployments:list", deployment.project_id)
+
+
+@login_required
+@require_GET
+def delete_preview(request: HttpRequest, pk: int) -> HttpResponse:
+    """What a deletion takes with it."""
+    deployment = get_visible(DEPLOYMENTS, request.user, pk=pk)
+    count = deployment.prediction_jobs.count()
+    return render(request, "deployments/_delete_preview.html", {"deployment": deployment, "count": count})
+
+
+@login_required
+@require_POST
+def token_show(request: HttpRequest, pk: int) -> HttpResponse:
+    """The first token, filled into the examples; written to the audit log."""
+    deployment = get_editable(DEPLOYMENTS, request.user, pk=pk)
+    return _access(request, deployment, show_token(first_token(deployment)))
+
+
+@login_required
+@require_POST
+def token_rotate(request: HttpRequest, pk: int) -> HttpResponse:
+    """Replace the first token and show the new one."""
+    deployment = get_editable(DEPLOYMENTS, request.user, pk=pk)
+    _token, text = rotate_token(deployment, user=request.user)  # type: ignore[arg-type]
+    return _access(request, deployment, text)
+
+
+@login_required
+@require_POST
+def token_create(request: HttpRequest, pk: int) -> HttpResponse:
+    """Make a named token and show it, this once."""
+    deployment = get_editable(DEPLOYMENTS, request.user, pk=pk)
+    form = TokenForm(request.POST)
+    text = ""
+    if form.is_valid():
+        with errors_on(form):
+            _token, text = create_token(deployment, creator=request.user, **form.cleaned_data)  # type: ignore[arg-type]
+            form = TokenForm()
+    return _tokens(request, deployment, form, text)
+
+
+@login_required
+@require_POST
+def token_revoke(request: HttpRequest, pk: int, token_pk: int) -> HttpResponse:
+    """Revoke one of the tokens."""
+    deployment = get_editable(DEPLOYMENTS, request.user, pk=pk)
+    revoke_token(get_object_or_404(DeploymentToken, deployment=deployment, pk=token_pk))
+    return _tokens(request, deployment, TokenForm(), "")
+
+
+def _access(request: HttpRequest, deployment: Deployment, token: str) -> HttpResponse:
+    context = deployment_context(deployment, request.user, address=address_of(deployment, request), shown_token=token)
+    answer = render(request, "deployments/_access.html", context)
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
+def _tokens(request: HttpRequest, deployment: Deployment, form: TokenForm, text: str) -> HttpResponse:
+    tokens = deployment.tokens.select_related("creator")
+    context = deployment_context(deployment, request.user, tokens=tokens, token_form=form, new_token=text)
+    answer = render(request, "deployments/_tokens.html", context)
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
+def _preprocessing(training: Training | None) -> dict[str, object]:
+    steps = deploy.preprocessing_steps(training) if training else []
+    return {"chosen_training": training, "steps": described_steps(steps)}
+
+
+def _back(request: HttpRequest, deployment: Deployment) -> HttpResponse:
+    """To the list where the request came from it, else to the deployment."""
+    if request.POST.get("from") == "list":
+        return redirect("deployments:list", deployment.project_id)
+    return redirect("deployments:detail", deployment.pk)
