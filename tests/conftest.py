@@ -1,5 +1,7 @@
 """What every test finds: see also `environment.py`, which runs first."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(group))
     # The slow ones take longest: they start first.
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.fixture(autouse=True)
+def _empty_workspace() -> Iterator[None]:
+    """Ids come again after a rolled-back test, and paths are made from them."""
+    yield
+    for folder in ("project", "thumbnails", ".work"):
+        shutil.rmtree(Path(settings.DLM_HOME) / "workspace" / folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

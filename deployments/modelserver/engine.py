@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from deployments.modelserver.bundle import Bundle
 from deployments.modelserver.errors import BundleError
+from jobs.algorithms.engine import import_openvino
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +36,7 @@ class OpenVinoEngine:
     fallback = ""
 
     def __init__(self, bundle: Bundle, *, threads: int) -> None:
-        import openvino
-
+        openvino = import_openvino()
         self.precision = bundle.engine.precision
         compiled = openvino.Core().compile_model(
             bundle.openvino_model,

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from jobs.algorithms.engine import import_openvino
+
 SIZE_PX = 16
 LABELS = [
     {"label": 10, "class_name": "red"},
@@ -31,7 +33,7 @@ def describe(path: Path, **changes: Any) -> Path:
 
 def make_bundle(path: Path, *, scale: float = 1 / 16) -> Path:
     """A bundle whose classes are the colours: softmax of the mean of each channel times `scale`."""
-    import openvino
+    openvino = import_openvino()
     from openvino import opset13 as ops
 
     images = ops.parameter([-1, SIZE_PX, SIZE_PX, 3], np.uint8, name="images")

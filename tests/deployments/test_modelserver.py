@@ -398,7 +398,7 @@ def test_the_server_process_loads_neither_django_nor_tensorflow_nor_telemetry(bu
         "from deployments.modelserver.engine import load_engine\n"
         "from deployments.modelserver.bundle import load_bundle\n"
         "load_engine(load_bundle(pathlib.Path(sys.argv[1])), threads=1)\n"
-        "print([name for name in ('django', 'tensorflow', 'keras', 'openvino_telemetry') if name in sys.modules])"
+        "print([name for name in ('django', 'tensorflow', 'keras', 'openvino_telemetry') if sys.modules.get(name)])"
     )
     command = [sys.executable, "-c", script, str(bundle)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, env=os.environ)
