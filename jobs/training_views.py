@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.errors import UserError
@@ -69,6 +69,7 @@ def training_create(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @login_required
+@require_safe
 def training_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """A training: its graph, log or details (`?tab=`)."""
     training = get_visible(_trainings(), request.user, pk=pk)
@@ -89,6 +90,7 @@ def training_detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @login_required
+@require_safe
 def training_status(request: HttpRequest, pk: int) -> HttpResponse:
     """How far it is, for polling."""
     training = get_visible(_trainings(), request.user, pk=pk)
@@ -98,6 +100,7 @@ def training_status(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @login_required
+@require_safe
 def training_log(request: HttpRequest, pk: int) -> HttpResponse:
     """The log from `?offset=` on."""
     training = get_visible(_trainings(), request.user, pk=pk)

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 from django_tables2 import RequestConfig
 
 from dlmodeler_site.access import get_editable, get_visible
@@ -31,6 +31,7 @@ SHOWN = 20  # places of a finding on the page
 
 
 @login_required
+@require_safe
 def job_list(request: HttpRequest, project_pk: int) -> HttpResponse:
     """The jobs of a project."""
     project = get_visible(Project.objects.all(), request.user, pk=project_pk)
@@ -42,6 +43,7 @@ def job_list(request: HttpRequest, project_pk: int) -> HttpResponse:
 
 
 @login_required
+@require_safe
 def job_create(request: HttpRequest, project_pk: int) -> HttpResponse:
     """Choose between a built-in algorithm and one's own code."""
     project = get_editable(Project.objects.all(), request.user, pk=project_pk)
@@ -81,6 +83,7 @@ def job_create_custom(request: HttpRequest, project_pk: int) -> HttpResponse:
 
 
 @login_required
+@require_safe
 def recommendation(request: HttpRequest, project_pk: int) -> HttpResponse:
     """What fits the data chosen in the form, and why."""
     project = get_visible(Project.objects.all(), request.user, pk=project_pk)
@@ -94,6 +97,7 @@ def recommendation(request: HttpRequest, project_pk: int) -> HttpResponse:
 
 
 @login_required
+@require_safe
 def job_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """A job with its trainings."""
     job = get_visible(_jobs(), request.user, pk=pk)
@@ -102,6 +106,7 @@ def job_detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @login_required
+@require_safe
 def job_trainings(request: HttpRequest, pk: int) -> HttpResponse:
     """The list of trainings alone, for polling."""
     job = get_visible(_jobs(), request.user, pk=pk)
@@ -111,6 +116,7 @@ def job_trainings(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @login_required
+@require_safe
 def job_check(request: HttpRequest, pk: int) -> HttpResponse:
     """What the check of the job's data finds."""
     job = get_visible(_jobs(), request.user, pk=pk)
@@ -133,6 +139,7 @@ def job_check(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @login_required
+@require_safe
 def job_details(request: HttpRequest, pk: int) -> HttpResponse:
     """What the job was made of."""
     job = get_visible(_jobs(), request.user, pk=pk)

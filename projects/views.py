@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
 
 from dlmodeler_site.access import Role, get_owned
 from dlmodeler_site.forms import errors_on
@@ -17,6 +18,7 @@ from projects.models import Project
 
 
 @login_required
+@require_safe
 def project_list(request: HttpRequest) -> HttpResponse:
     """A card for each project of the user."""
     search = request.GET.get("search", "").strip()
