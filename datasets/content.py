@@ -22,7 +22,13 @@ _IMAGE_TYPES = {
     "JPEG2000": "image/jp2",
     "ICO": "image/x-icon",
 }
+_SHOWN = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP")  # by every browser
 _FOR_EVER = "private, max-age=31536000, immutable"
+
+
+def browsers_show(file: File) -> bool:
+    """Whether a page can show the image itself, not its thumbnail alone."""
+    return file.content == Data.Content.IMAGE and file.format in _SHOWN
 
 
 def file_answer(file: File) -> FileResponse:

@@ -1,0 +1,173 @@
+"""The pages of one data: its files, its state, its lineage."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from datasets import versions
+from datasets.dataset_views import dataset_frame, upload_target
+from datasets.forms import DataForm
+from datasets.models import Data, Dataset, File
+from datasets.previews import first_rows
+from datasets.samples import random_files
+from datasets.steps import described_steps
+from datasets.tables import FileTable
+from dlmodeler_site.access import get_editable, get_visible
+from dlmodeler_site.lists import paged
+from dlmodeler_site.work.models import Status
+from dlmodeler_site.work.queue import waiting_reason
+
+SAMPLE_FILES = 12
+FILES_PER_PAGE = 25
+
+_data = Data.objects.select_related("dataset__project", "creator", "parent__dataset__project")
+
+
+@login_required
+def data_create(request: HttpRequest, pk: int) -> HttpResponse:
+    """Add a raw data to a dataset; the page then uploads the files into it."""
+    dataset = get_editable(Dataset.objects.select_related("project"), request.user, pk=pk)
+    form = DataForm(request.POST or None)
+    if request.method == "POST":
+        if not form.is_valid():
+            return JsonResponse({"errors": form.errors}, status=400)
+        name, description = form.cleaned_data["name"], form.cleaned_data["description"]
+        return upload_target(
+            versions.create_raw_data(dataset, request.user, name=name, description=description)  # type: ignore[arg-type]
+        )
+    return render(
+        request, "datasets/data_create.html", dataset_frame(request, dataset, (_("Add data"), None)) | {"form": form}
+    )
+
+
+@login_required
+@require_safe
+def data_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """A data: overview, or its files (`?tab=files`)."""
+    data = get_visible(_data, request.user, pk=pk)
+    context = dataset_frame(request, data.dataset, (data.name, None)) | _state(data)
+    if request.GET.get("tab") == "files":
+        return render(request, "datasets/files.html", context | _files(request, data))
+    if data.status == Status.COMPLETED:
+        context |= _sample(data) | {"has_labels": data.files.exclude(label="").exists()}
+    context |= {"steps": described_steps(data.steps), "children": data.children.all()}
+    return render(request, "datasets/data.html", context)
+
+
+def _files(request: HttpRequest, data: Data) -> dict[str, Any]:
+    state, search = request.GET.get("state", ""), request.GET.get("search", "").strip()
+    files = data.files.all()
+    counted = dict(files.order_by().values_list("state").annotate(Count("pk")))
+    if state in File.State.values:
+        files = files.filter(state=state)
+    if search:
+        files = files.filter(name__icontains=search)
+    table = paged(FileTable(files), request, per_page=FILES_PER_PAGE)
+    is_grid = request.GET.get("view") == "grid"
+    if is_grid:
+        table.template_name = "datasets/_grid.html"
+    states = [(value, label, counted.get(value, 0)) for value, label in File.State.choices if counted.get(value)]
+    return {"table": table, "states": states, "state": state, "is_grid": is_grid, "is_files": True}
+
+
+def _state(data: Data) -> dict[str, Any]:
+    uploaded = {}
+    if data.status == Status.UPLOADING:
+        counted = dict(data.files.order_by().values_list("state").annotate(Count("pk")))
+        uploaded = {"taken": counted.get(File.State.PENDING, 0), "refused": counted.get(File.State.REJECTED, 0)}
+    can_retry = (
+        data.kind == Data.Kind.RAW
+        and data.status in (Status.FAILED, Status.CANCELLED)
+        and data.files.filter(state=File.State.PENDING).exists()
+    )
+    return {"data": data, "waiting": waiting_reason(data), "uploaded": uploaded, "can_retry": can_retry}
+
+
+@login_required
+@require_safe
+def data_status(request: HttpRequest, pk: int) -> HttpResponse:
+    """The state as a fragment; at the end it has the page loaded anew."""
+    data = get_visible(_data, request.user, pk=pk)
+    answer = render(request, "datasets/_status.html", dataset_frame(request, data.dataset) | _state(data))
+    if data.is_final:
+        answer["HX-Refresh"] = "true"
+    return answer
+
+
+@login_required
+@require_safe
+def data_status_cell(request: HttpRequest, pk: int) -> HttpResponse:
+    """The status alone, for lists."""
+    data = get_visible(Data.objects.all(), request.user, pk=pk)
+    return render(request, "datasets/_status_cell.html", {"pk": data.pk, "status": data.status})
+
+
+@login_required
+@require_safe
+def data_sample(request: HttpRequest, pk: int) -> HttpResponse:
+    """Other random files of the data."""
+    data = get_visible(_data, request.user, pk=pk)
+    return render(request, "datasets/_sample.html", {"data": data} | _sample(data))
+
+
+def _sample(data: Data) -> dict[str, Any]:
+    files = random_files(data, SAMPLE_FILES)
+    tables = [file for file in files if file.content == Data.Content.TABLE]
+    rows = first_rows(data, tables[0]) if tables else []
+    return {
+        "sample": [file for file in files if file not in tables[:1]],
+        "table_file": tables[0] if tables else None,
+        "rows": rows,
+    }
+
+
+@login_required
+@require_safe
+def data_balance(request: HttpRequest, pk: int) -> HttpResponse:
+    """How many files each label has, for the chart."""
+    data = get_visible(Data.objects.all(), request.user, pk=pk)
+    files = data.files.filter(state=File.State.OK).exclude(label="").order_by()
+    counted = list(files.values_list("label").annotate(count=Count("pk")).order_by("-count", "label")[:50])
+    return JsonResponse({"labels": [label for label, _n in counted], "values": [count for _label, count in counted]})
+
+
+@login_required
+@require_POST
+def data_upload(request: HttpRequest, pk: int) -> HttpResponse:
+    """Go on with an upload that was left unfinished."""
+    return upload_target(get_editable(Data.objects.all(), request.user, pk=pk))
+
+
+@login_required
+@require_POST
+def data_commit(request: HttpRequest, pk: int) -> HttpResponse:
+    """Finish the upload, or inspect again what was stopped."""
+    data = get_editable(_data, request.user, pk=pk)
+    versions.commit_data(data)
+    return redirect("datasets:data", data.pk)
+
+
+@login_required
+@require_POST
+def data_stop(request: HttpRequest, pk: int) -> HttpResponse:
+    """Stop the inspection or preprocessing."""
+    data = get_editable(_data, request.user, pk=pk)
+    versions.stop_data(data)
+    messages.info(request, _("“%(name)s” is being stopped.") % {"name": data.name})
+    return redirect("datasets:data", data.pk)
+
+
+@login_required
+@require_POST
+def data_delete(request: HttpRequest, pk: int) -> HttpResponse:
+    """Delete a data with its files."""
+    data = get_editable(_data, request.user, pk=pk)
+    versions.delete_data(data)
+    messages.success(request, _("The data “%(name)s” was deleted.") % {"name": data.name})
+    return redirect("datasets:dataset", data.dataset_id)

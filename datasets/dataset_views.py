@@ -1,0 +1,185 @@
+"""The pages of a project's datasets."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db.models import Count, OuterRef, Q, Subquery
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from datasets import versions
+from datasets.choices import IMAGES, TABLES
+from datasets.forms import DatasetForm, NewDatasetForm
+from datasets.models import Data, Dataset
+from datasets.tables import DatasetTable, DataTable
+from dlmodeler_site.access import get_editable, get_visible
+from dlmodeler_site.errors import UserError
+from dlmodeler_site.forms import errors_on
+from dlmodeler_site.lists import is_searched, paged, searched
+from dlmodeler_site.slugs import unique_slug
+from projects.models import Project
+
+Crumbs = list[tuple[str, str | None]]
+
+
+def frame(request: HttpRequest, project: Project, *crumbs: tuple[str, str | None]) -> dict[str, Any]:
+    """What every page of this section needs."""
+    start: Crumbs = [
+        (_("Projects"), reverse("projects:list")),
+        (project.name, reverse("datasets:list", args=[project.pk])),
+        (_("Data"), reverse("datasets:list", args=[project.pk])),
+    ]
+    return {
+        "project": project,
+        "section": "data",
+        "breadcrumbs": [*start, *crumbs],
+        "can_edit": Project.objects.editable_by(request.user).filter(pk=project.pk).exists(),
+    }
+
+
+def dataset_frame(request: HttpRequest, dataset: Dataset, *crumbs: tuple[str, str | None]) -> dict[str, Any]:
+    here = (dataset.name, reverse("datasets:dataset", args=[dataset.pk]))
+    return frame(request, dataset.project, here, *crumbs) | {"dataset": dataset}
+
+
+@login_required
+@require_safe
+def dataset_list(request: HttpRequest, project_pk: int) -> HttpResponse:
+    """The project's datasets, each with the status of its newest data."""
+    project = get_visible(Project.objects.all(), request.user, pk=project_pk)
+    newest = Data.objects.filter(dataset=OuterRef("pk")).order_by("-pk")
+    datasets = project.datasets.select_related("creator").annotate(
+        data_count=Count("data"),
+        newest_pk=Subquery(newest.values("pk")[:1]),
+        newest_status=Subquery(newest.values("status")[:1]),
+    )
+    table = paged(DatasetTable(searched(datasets, request, fields=("name", "description"))), request)
+    context = frame(request, project) | {"table": table, "is_searched": is_searched(request)}
+    if not context["can_edit"]:
+        table.exclude = ("chosen", "actions")
+    return render(request, "datasets/list.html", context)
+
+
+@login_required
+def dataset_create(request: HttpRequest, project_pk: int) -> HttpResponse:
+    """Make a dataset and its first data; the page then uploads the files into it."""
+    project = get_editable(Project.objects.all(), request.user, pk=project_pk)
+    form = NewDatasetForm(request.POST or None)
+    if request.method == "POST":
+        if not form.is_valid():
+            return JsonResponse({"errors": form.errors}, status=400)
+        given = form.cleaned_data
+        dataset = versions.create_dataset(
+            project,
+            request.user,  # type: ignore[arg-type]
+            name=given["dataset_name"],
+            description=given["dataset_description"],
+        )
+        return upload_target(
+            versions.create_raw_data(
+                dataset,
+                request.user,  # type: ignore[arg-type]
+                name=given["name"],
+                description=given["description"],
+            )
+        )
+    context = frame(request, project, (_("Create data"), None))
+    return render(request, "datasets/create.html", context | {"form": form})
+
+
+def upload_target(data: Data) -> JsonResponse:
+    """Tells the page where its files go, and where to go after them."""
+    return JsonResponse({"data_id": data.pk, "done_url": reverse("datasets:data", args=[data.pk])})
+
+
+@login_required
+@require_safe
+def path_preview(request: HttpRequest, project_pk: int) -> HttpResponse:
+    """The path that data of these names would get."""
+    project = get_visible(Project.objects.all(), request.user, pk=project_pk)
+    names = [request.GET.get(name, "").strip()[:100] for name in ("dataset_name", "name")]
+    dataset = (
+        project.datasets.filter(pk=request.GET["dataset"]).first() if request.GET.get("dataset", "").isdigit() else None
+    )
+    slugs = [
+        dataset.slug if dataset else (unique_slug(names[0], project.datasets.all()) if names[0] else "…"),
+        unique_slug(names[1], dataset.data.all() if dataset else Data.objects.none()) if names[1] else "…",
+    ]
+    path = f"/mnt/{project.files_key}/data/{'/'.join(slugs)}"
+    return render(request, "datasets/_path.html", {"path": path})
+
+
+@login_required
+@require_safe
+def dataset_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """A dataset with its data."""
+    dataset = get_visible(Dataset.objects.select_related("project", "creator"), request.user, pk=pk)
+    data = dataset.data.select_related("creator", "dataset__project")
+    table = paged(DataTable(searched(data, request, fields=("name", "description"))), request)
+    context = dataset_frame(request, dataset) | {"table": table, "is_searched": is_searched(request)}
+    return render(request, "datasets/dataset.html", context)
+
+
+@login_required
+def dataset_edit(request: HttpRequest, pk: int) -> HttpResponse:
+    """Change name and description."""
+    dataset = get_editable(Dataset.objects.select_related("project"), request.user, pk=pk)
+    initial = {"name": dataset.name, "description": dataset.description}
+    form = DatasetForm(request.POST or None, initial=initial)
+    if form.is_valid():
+        with errors_on(form):
+            versions.update_dataset(dataset, **form.cleaned_data)
+            messages.success(request, _("The dataset was saved."))
+            return redirect("datasets:dataset", dataset.pk)
+    return render(request, "datasets/edit.html", dataset_frame(request, dataset, (_("Edit"), None)) | {"form": form})
+
+
+@login_required
+@require_POST
+def dataset_delete(request: HttpRequest, pk: int) -> HttpResponse:
+    """Delete a dataset with all its data."""
+    dataset = get_editable(Dataset.objects.select_related("project"), request.user, pk=pk)
+    versions.delete_dataset(dataset)
+    messages.success(request, _("The dataset “%(name)s” was deleted.") % {"name": dataset.name})
+    return redirect("datasets:list", dataset.project_id)
+
+
+@login_required
+@require_POST
+def dataset_bulk_delete(request: HttpRequest, project_pk: int) -> HttpResponse:
+    """Delete the ticked datasets; each that is in use stays and says why."""
+    project = get_editable(Project.objects.all(), request.user, pk=project_pk)
+    chosen = [int(value) for value in request.POST.getlist("row") if value.isdigit()]
+    deleted = 0
+    for dataset in project.datasets.select_related("project").filter(pk__in=chosen):
+        try:
+            versions.delete_dataset(dataset)
+            deleted += 1
+        except UserError as error:
+            messages.error(request, error.message)
+    if deleted:
+        messages.success(request, _("Deleted datasets: %(count)s.") % {"count": deleted})
+    return redirect("datasets:list", project.pk)
+
+
+@login_required
+@require_safe
+def browse(request: HttpRequest, project_pk: int) -> HttpResponse:
+    """A level of the tree project > dataset > data; `?content=image|table` says which data can be chosen."""
+    project = get_visible(Project.objects.all(), request.user, pk=project_pk)
+    content = request.GET.get("content", "")
+    context: dict[str, Any] = {"project": project, "content": content}
+    if request.GET.get("dataset", "").isdigit():
+        dataset = get_visible(project.datasets.select_related("project"), request.user, pk=request.GET["dataset"])
+        contents = {"image": IMAGES, "table": TABLES}.get(content, tuple(Data.Content))
+        data = dataset.data.select_related("dataset__project")
+        choosable = set(data.filter(status="completed", content__in=contents).values_list("pk", flat=True))
+        context |= {"level": "data", "nodes": [(each, each.pk in choosable) for each in data]}
+    elif request.GET.get("level") == "datasets":
+        datasets = project.datasets.annotate(data_count=Count("data", filter=Q(data__status="completed")))
+        context |= {"level": "datasets", "nodes": datasets.order_by("name")}
+    return render(request, "datasets/_browse.html", context)
