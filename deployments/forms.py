@@ -18,7 +18,9 @@ class DeploymentForm(SiteForm):
     """Deploy the training that the chosen model file is of."""
 
     name = forms.CharField(label=_("Name"), max_length=100)
-    description = forms.CharField(label=_("Description"), max_length=2000, required=False, widget=forms.Textarea)
+    description = forms.CharField(
+        label=_("Description"), max_length=2000, required=False, widget=forms.Textarea({"rows": 3})
+    )
     instance = forms.ChoiceField(label=_("Instance"), widget=forms.RadioSelect)
     model_file = forms.CharField(label=_("Model file"), max_length=600, widget=forms.HiddenInput)
     preprocess = forms.BooleanField(label=_("Connect preprocessing to the deployment"), required=False)
@@ -59,7 +61,9 @@ class DeploymentForm(SiteForm):
 
 class EditForm(SiteForm):
     name = forms.CharField(label=_("Name"), max_length=100)
-    description = forms.CharField(label=_("Description"), max_length=2000, required=False, widget=forms.Textarea)
+    description = forms.CharField(
+        label=_("Description"), max_length=2000, required=False, widget=forms.Textarea({"rows": 3})
+    )
 
 
 class TokenForm(SiteForm):
@@ -73,7 +77,9 @@ class PredictionJobForm(SiteForm):
     """Predict all images of a data."""
 
     name = forms.CharField(label=_("Name"), max_length=100)
-    description = forms.CharField(label=_("Description"), max_length=2000, required=False, widget=forms.Textarea)
+    description = forms.CharField(
+        label=_("Description"), max_length=2000, required=False, widget=forms.Textarea({"rows": 3})
+    )
     data: Any = forms.ModelChoiceField(
         label=_("Test data"),
         queryset=None,

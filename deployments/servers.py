@@ -43,7 +43,8 @@ class Timing:
     backoff_first_s: float = 0.5
     backoff_max_s: float = 10
     healthy_after_s: float = 60  # active for so long forgives earlier crashes
-    max_crashes: int = 5
+    max_crashes: int = 5  # in a row, the last of them before it was active
+    max_short_lives: int = 10  # in a row, the last of them after it was
     start_max_s: float = 120
     stop_grace_s: float = 8
     health_every_s: float = 5
@@ -197,7 +198,8 @@ class ModelServers:
         log.warning(
             "deployment %s: the model server ended (%s in a row): %s", server.deployment.pk, server.crashes, cause
         )
-        if server.crashes >= self.timing.max_crashes:
+        limit = self.timing.max_crashes if server.active_since is None else self.timing.max_short_lives
+        if server.crashes >= limit:
             server.given_up = True
             _move(
                 server.deployment,

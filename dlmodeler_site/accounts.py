@@ -9,14 +9,14 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 
-class ClosedSignup(DefaultAccountAdapter):  # type: ignore[misc]
+class ClosedSignup(DefaultAccountAdapter):
     """Nobody signs up by themselves."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
 
 
-class SocialAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
+class SocialAdapter(DefaultSocialAccountAdapter):
     """Who the configured identity provider lets in may have an account."""
 
     def is_open_for_signup(self, request: HttpRequest, sociallogin: object) -> bool:

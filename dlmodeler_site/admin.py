@@ -15,7 +15,7 @@ from dlmodeler_site.models import IdempotentAnswer
 admin.site.site_header = admin.site.site_title = "DL Modeler"
 
 
-class InvitingUserAdmin(UserAdmin):  # type: ignore[type-arg]
+class InvitingUserAdmin(UserAdmin):
     """Users; a new one needs no password, an invitation link lets the person set it."""
 
     actions = ("invite",)
@@ -34,7 +34,7 @@ admin.site.register(get_user_model(), InvitingUserAdmin)
 
 
 @admin.register(IdempotentAnswer)
-class IdempotentAnswerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class IdempotentAnswerAdmin(admin.ModelAdmin):
     """Answers kept for Idempotency-Key; only to look at."""
 
     list_display = ("digest", "user", "status", "created_at")

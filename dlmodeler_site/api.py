@@ -59,11 +59,10 @@ def idempotent(view: View) -> View:
         IdempotentAnswer.objects.filter(created_at__lt=timezone.now() - timedelta(hours=24)).delete()
         with transaction.atomic():
             # The unique row is the lock: a second call with the key waits here until the first has ended.
-            answer, created = IdempotentAnswer.objects.get_or_create(user=request.user, digest=digest)
+            answer, created = IdempotentAnswer.objects.get_or_create(user=request.user, digest=digest)  # type: ignore[misc]
             if not created:
                 return Response(answer.body, status=answer.status)
             response = view(self, request, *args, **kwargs)
-            response.accepted_renderer = request.accepted_renderer  # type: ignore[attr-defined]
             answer.body, answer.status = _plain(response.data), response.status_code
             answer.save()
         return response
@@ -89,7 +88,7 @@ class ScopedViewSet(GenericViewSet[Any]):
     parents: ClassVar[dict[str, str]] = {}
 
     def get_queryset(self) -> Any:
-        queryset = self.queryset.visible_to(self.request.user)  # type: ignore[union-attr]
+        queryset = self.queryset.visible_to(self.request.user)  # type: ignore[union-attr, arg-type]
         for parameter, look_up in self.parents.items():
             if value := self.request.query_params.get(parameter):
                 if not value.isdigit():

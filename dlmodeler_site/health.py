@@ -47,7 +47,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
             return HttpResponseForbidden("The token is not valid.")
     if not user.is_superuser and request.META["REMOTE_ADDR"] not in settings.DLM_METRICS_ADDRESSES:
         return HttpResponseForbidden("Metrics are for operators and for the addresses in DLM_METRICS_ADDRESSES.")
-    return ExportToDjangoView(request)
+    answer: HttpResponse = ExportToDjangoView(request)
+    return answer
 
 
 def _holds(check: Callable[[], bool]) -> bool:

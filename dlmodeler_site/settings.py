@@ -36,7 +36,8 @@ for _folder in (DLM_HOME, DLM_RUNS, DLM_CACHE, DLM_LOGS, DLM_SOCKETS, DLM_INCOMI
 
 def _secret_key() -> str:
     """The key from the environment, else one made on first use and kept in DLM_HOME."""
-    if key := env.str("DLM_SECRET_KEY", default=""):
+    key: str = env.str("DLM_SECRET_KEY", default="")
+    if key:
         return key
     path = DLM_HOME / "secret_key"
     try:

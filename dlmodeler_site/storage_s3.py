@@ -13,7 +13,7 @@ from storages.backends.s3 import S3Storage
 from dlmodeler_site.storage import files_below
 
 
-class S3Workspace(S3Storage):  # type: ignore[misc]
+class S3Workspace(S3Storage):
     """The workspace in a bucket. What must be read as a file is fetched into a content-addressed cache."""
 
     def put_file(self, key: str, source: Path) -> None:

@@ -1,13 +1,13 @@
 """The urls of pages and API; the only module of the platform that knows the apps."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from dlmodeler_site import health, pages
 
-api = [
+api: list[URLPattern | URLResolver] = [
     path("", include("dlmodeler_site.api_urls")),
     path("", include("projects.api_urls")),
     path("", include("datasets.api_urls")),

@@ -3,14 +3,14 @@ from django.contrib import admin
 from projects.models import Membership, Project
 
 
-class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
+class MembershipInline(admin.TabularInline):
     model = Membership
     extra = 0
     autocomplete_fields = ("user",)
 
 
 @admin.register(Project)
-class ProjectAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ProjectAdmin(admin.ModelAdmin):
     """Operators see every project here; slug and creator are part of paths and stay as they are."""
 
     list_display = ("name", "creator", "created_at", "changed_at")

@@ -77,6 +77,6 @@ class ProjectViewSet(ListModelMixin, ScopedViewSet):
         return Response(status=204)
 
     def _validated(self, request: Request, **options: Any) -> ProjectSerializer:
-        form: ProjectSerializer = self.get_serializer(data=request.data, **options)
+        form = ProjectSerializer(data=request.data, context=self.get_serializer_context(), **options)
         form.is_valid(raise_exception=True)
         return form

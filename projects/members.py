@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils.translation import gettext as _
 
@@ -24,7 +24,7 @@ class Member:
     role: str
 
 
-def create_project(creator: AbstractUser, *, name: str, description: str, members: Iterable[Member] = ()) -> Project:
+def create_project(creator: User, *, name: str, description: str, members: Iterable[Member] = ()) -> Project:
     """Make a project; the creator is its owner."""
     with transaction.atomic():
         project = Project(name=name.strip(), description=description.strip(), creator=creator)
@@ -36,7 +36,7 @@ def create_project(creator: AbstractUser, *, name: str, description: str, member
     return project
 
 
-def set_members(project: Project, members: Iterable[Member], *, keep: AbstractUser | None = None) -> None:
+def set_members(project: Project, members: Iterable[Member], *, keep: User | None = None) -> None:
     """Make these the members, with these roles; `keep` stays as it is. A project is never left without an owner."""
     wanted = {member.username: member.role for member in members}
     if unknown_roles := set(wanted.values()) - set(Role.values):

@@ -25,7 +25,7 @@ class Project(models.Model):
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="created_projects", editable=False
     )
     creator_slug = models.CharField(max_length=150, editable=False, help_text="part of the path, never changed")
-    members: models.ManyToManyField = models.ManyToManyField(  # type: ignore[type-arg]
+    members: models.ManyToManyField = models.ManyToManyField(
         settings.AUTH_USER_MODEL, through="Membership", related_name="projects"
     )
     created_at = models.DateTimeField(auto_now_add=True)

@@ -45,7 +45,7 @@ def project_create(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         with errors_on(form):
             project = create_project(
-                request.user,
+                request.user,  # type: ignore[arg-type]
                 name=form.cleaned_data["name"],
                 description=form.cleaned_data["description"],
                 members=form.members(),

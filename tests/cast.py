@@ -3,9 +3,10 @@
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.test import override_settings
 from PIL import Image
 from rest_framework.test import APIClient
@@ -27,13 +28,13 @@ class Cast:
     """A project and everybody's relation to it."""
 
     project: Project
-    alice: AbstractUser  # owner
-    erin: AbstractUser  # editor
-    bob: AbstractUser  # viewer
-    charlie: AbstractUser  # stranger
+    alice: User  # owner
+    erin: User  # editor
+    bob: User  # viewer
+    charlie: User  # stranger
 
 
-def make_user(name: str, **values: object) -> AbstractUser:
+def make_user(name: str, **values: object) -> User:
     user = get_user_model().objects.create(username=name, email=f"{name}@example.org", **values)
     user.set_password(PASSWORD)
     user.save()
@@ -51,7 +52,7 @@ def make_cast(project_name: str = "Landscapes") -> Cast:
     return Cast(project, alice, erin, bob, charlie)
 
 
-def api(user: AbstractUser | None) -> APIClient:
+def api(user: User | None) -> APIClient:
     """A client of the REST API that acts as `user`."""
     client = APIClient()
     if user is not None:
@@ -90,7 +91,10 @@ def write_file(data: Data, name: str, content: bytes) -> None:
     workspace().save(key, ContentFile(content))  # type: ignore[attr-defined]
 
 
-def run_work(work: Work, *, backend: str = "blocking") -> Work:
+W = TypeVar("W", bound=Work)
+
+
+def run_work(work: W, *, backend: str = "blocking") -> W:
     """Take queued work to its end in this process, its module in a process of its own as in production."""
     lease = work.claim()
     assert lease is not None, f"{work} is {work.status}, not queued"

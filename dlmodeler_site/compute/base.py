@@ -29,7 +29,9 @@ class Handle(Protocol):
 class Backend(Protocol):
     """Starts processes on run folders; `tests/contracts/test_compute.py` runs over every implementation."""
 
-    blocking: bool  # start() returns only after the end
+    @property
+    def blocking(self) -> bool:
+        """Whether `start` returns only after the end."""
 
     def start(self, run: RunFolder, module: str, resources: Resources) -> Handle:
         """Start `python -m module RUN_FOLDER` with a clean environment; its output goes to `run.log`."""

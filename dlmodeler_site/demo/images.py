@@ -26,7 +26,10 @@ def digits(folder: Path) -> DemoImages:
 
     data = load_digits()
     taken: dict[int, int] = {}
-    train, predict, rows, truth = [], [], [], {}
+    train: list[Path] = []
+    predict: list[Path] = []
+    rows: list[tuple[str, int]] = []
+    truth: dict[str, str] = {}
     for number, (pixels, label) in enumerate(zip(data.images, data.target, strict=True)):
         name, label = f"digit-{number}.png", int(label)
         image = Image.fromarray((pixels * 255 / 16).astype("uint8")).resize(

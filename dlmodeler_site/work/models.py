@@ -16,6 +16,7 @@ import uuid
 from typing import Any, ClassVar
 
 from django.db import models
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -124,7 +125,7 @@ class Work(models.Model):
             status=Status.RUNNING,
             lease=lease,
             heartbeat_at=now,
-            started_at=models.functions.Coalesce("started_at", now),
+            started_at=Coalesce("started_at", now),
             attempt=models.F("attempt") + 1,
         )
         return lease if won else None

@@ -50,7 +50,7 @@ def test_a_dataset_is_made_changed_and_deleted(cast: Cast) -> None:
     detail = reverse("api-dataset-detail", args=[made["id"]])
     changed = client.patch(detail, {"name": "Renamed"}).json()
     assert (changed["name"], changed["path"]) == ("Renamed", made["path"])
-    listed = client.get(reverse("api-dataset-list"), {"project": cast.project.pk, "search": "renamed"}).json()
+    listed = client.get(reverse("api-dataset-list"), {"project": cast.project.pk, "search": "renamed"}).json()  # type: ignore[arg-type]
     assert [dataset["id"] for dataset in listed["results"]] == [made["id"]]
     assert client.delete(detail).status_code == 204
     assert client.get(detail).status_code == 404
@@ -169,7 +169,7 @@ def test_files_that_are_no_images_follow_on_error(cast: Cast) -> None:
     assert ends["fail"].status == Status.FAILED
     assert "labels.csv" in ends["fail"].error
     assert ends["skip"].status == Status.COMPLETED
-    assert dict(ends["skip"].files.values_list("name", "state")) == {"a.png": "ok", "labels.csv": "rejected"}  # type: ignore[attr-defined]
+    assert dict(ends["skip"].files.values_list("name", "state")) == {"a.png": "ok", "labels.csv": "rejected"}
 
 
 def test_a_preview_answers_an_image_and_stores_nothing(cast: Cast, photos: Data) -> None:

@@ -72,7 +72,7 @@ def test_the_path_is_shown_before_anything_is_made(cast: Cast) -> None:
 
 
 def test_an_unfinished_upload_can_be_gone_on_with(cast: Cast) -> None:
-    data = create_raw_data(make_dataset(cast.project), cast.alice, name="half")  # type: ignore[arg-type]
+    data = create_raw_data(make_dataset(cast.project), cast.alice, name="half")
     File.objects.create(data=data, name="a.png", sha256="x")
     File.objects.create(data=data, name="../b.png", state=File.State.REJECTED, error="Not allowed.")
     client = browser(cast.erin)
@@ -85,7 +85,7 @@ def test_an_unfinished_upload_can_be_gone_on_with(cast: Cast) -> None:
 
 
 def test_a_data_shows_sample_facts_refused_files_and_lineage(cast: Cast, photos: Data) -> None:
-    made = preprocess_data(photos, cast.alice, name="flipped", steps=FLIP)  # type: ignore[arg-type]
+    made = preprocess_data(photos, cast.alice, name="flipped", steps=FLIP)
     client = browser(cast.bob)
     shown = client.get(page("data", photos.pk)).text
     assert photos.path in shown
@@ -116,7 +116,7 @@ def test_the_queries_of_the_file_page_do_not_grow(cast: Cast, count: int, django
 
 
 def test_the_status_polls_until_the_end_and_then_loads_the_page_anew(cast: Cast, photos: Data) -> None:
-    made = preprocess_data(photos, cast.alice, name="flipped", steps=FLIP)  # type: ignore[arg-type]
+    made = preprocess_data(photos, cast.alice, name="flipped", steps=FLIP)
     client = browser(cast.bob)
     running = client.get(page("data-status", made.pk))
     assert "every 2s" in running.text
@@ -182,20 +182,20 @@ def test_the_preview_shows_before_and_after_or_the_mistake(cast: Cast, photos: D
 
 
 def test_the_browser_leads_to_completed_data_of_the_asked_content(cast: Cast, photos: Data) -> None:
-    create_raw_data(photos.dataset, cast.alice, name="unfinished")  # type: ignore[arg-type]
+    create_raw_data(photos.dataset, cast.alice, name="unfinished")
     client = browser(cast.bob)
     url = page("browse", cast.project.pk)
     assert f"/mnt/{cast.project.files_key}/data" in client.get(url).text
     assert f"dataset={photos.dataset_id}" in client.get(url, {"level": "datasets"}).text
-    leaf = client.get(url, {"dataset": photos.dataset_id, "content": "image"}).text
+    leaf = client.get(url, {"dataset": photos.dataset_id, "content": "image"}).text  # type: ignore[arg-type]
     assert f'data-value="{photos.pk}" data-path="{photos.path}"' in leaf
     assert "unfinished" in leaf
     assert leaf.count("data-value=") == 1
-    assert "data-value=" not in client.get(url, {"dataset": photos.dataset_id, "content": "table"}).text
+    assert "data-value=" not in client.get(url, {"dataset": photos.dataset_id, "content": "table"}).text  # type: ignore[arg-type]
 
 
 def test_deleting_says_why_not_or_deletes(cast: Cast, photos: Data) -> None:
-    made = preprocess_data(photos, cast.alice, name="flipped", steps=FLIP)  # type: ignore[arg-type]
+    made = preprocess_data(photos, cast.alice, name="flipped", steps=FLIP)
     client = browser(cast.erin)
     client.post(page("bulk-delete", cast.project.pk), {"row": [photos.dataset_id]})
     assert Dataset.objects.exists()

@@ -32,7 +32,7 @@ def cast() -> Cast:
 
 @pytest.fixture
 def data(cast: Cast) -> Data:
-    return create_raw_data(make_dataset(cast.project), cast.alice, name="photos")  # type: ignore[arg-type]
+    return create_raw_data(make_dataset(cast.project), cast.alice, name="photos")
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +61,7 @@ def send(client: APIClient | Client, data: Data, content: bytes, **headers: Any)
     return client.generic(
         "POST",
         reverse("api-data-files", args=[data.pk]),
-        content,
+        content,  # type: ignore[arg-type]
         content_type=f"multipart/form-data; boundary={BOUNDARY}",
         **headers,
     )
@@ -123,7 +123,7 @@ def test_names_of_every_script_are_kept_to_the_bytes(cast: Cast, data: Data) -> 
     assert [file["name"] for file in listed] == names
     for file, content in zip(listed, contents, strict=True):
         shown = api(cast.bob).get(file["url"])
-        assert b"".join(shown.streaming_content) == content
+        assert b"".join(shown.streaming_content) == content  # type: ignore[attr-defined]
         assert shown["Content-Type"] == "image/png"
         assert api(cast.bob).get(file["thumbnail_url"])["Content-Type"] == "image/jpeg"
 
@@ -142,7 +142,7 @@ def test_odd_but_sound_images_are_accepted(cast: Cast, data: Data) -> None:
 
 
 def test_a_refused_file_leaves_the_others_unharmed_and_nothing_behind(cast: Cast, data: Data) -> None:
-    other = create_raw_data(data.dataset, cast.alice, name="other")  # type: ignore[arg-type]
+    other = create_raw_data(data.dataset, cast.alice, name="other")
     upload(cast, other, [("victim.png", png())])
     sound = image_bytes(Image.effect_noise((64, 64), 50), "JPEG")
     files = [
@@ -239,7 +239,7 @@ def test_too_many_bytes_are_refused_before_and_while_reading(cast: Cast, data: D
 def test_other_content_types_are_415(cast: Cast, data: Data) -> None:
     url = reverse("api-data-files", args=[data.pk])
     assert api(cast.alice).post(url, {"files": []}, format="json").status_code == 415
-    assert api(cast.alice).generic("POST", url, b"x", content_type="image/png").status_code == 415
+    assert api(cast.alice).generic("POST", url, b"x", content_type="image/png").status_code == 415  # type: ignore[arg-type]
 
 
 def test_a_browser_uploads_with_session_and_csrf_header(cast: Cast, data: Data) -> None:
@@ -248,7 +248,7 @@ def test_a_browser_uploads_with_session_and_csrf_header(cast: Cast, data: Data) 
     content = body([("a.png", png())])
     assert send(browser, data, content).status_code == 403
     token = browser.get(reverse("account_login")) and "x" * 32
-    browser.cookies[settings.CSRF_COOKIE_NAME] = token
+    browser.cookies[settings.CSRF_COOKIE_NAME] = token  # type: ignore[assignment]
     assert send(browser, data, content, HTTP_X_CSRFTOKEN=token).status_code == 200
 
 

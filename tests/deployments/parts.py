@@ -37,7 +37,7 @@ def make_training(cast: Cast, folder: Path, *, images: Data | None = None, name:
         status=Status.COMPLETED,
         accuracy=0.84,
         loss=0.47,
-        creator=cast.alice,  # type: ignore[misc]
+        creator=cast.alice,
     )
     training.export_key = f"{training.files_key}/export/1700000000"
     training.save()
@@ -47,7 +47,7 @@ def make_training(cast: Cast, folder: Path, *, images: Data | None = None, name:
 
 def deploy(cast: Cast, folder: Path, **options: Any) -> Deployment:
     training = options.pop("training", None) or make_training(cast, folder)
-    return create_deployment(training, name=options.pop("name", "deploy-cpu"), creator=cast.alice, **options)  # type: ignore[arg-type]
+    return create_deployment(training, name=options.pop("name", "deploy-cpu"), creator=cast.alice, **options)
 
 
 def token_of(deployment: Deployment) -> str:

@@ -124,7 +124,7 @@ def test_both_headers_carry_the_token(site: Site) -> None:
 
 def test_a_wrong_empty_or_another_deployments_token_is_401_and_so_is_a_session(site: Site, tmp_path: Path) -> None:
     other = deploy(site.cast, tmp_path, training=site.deployment.training, name="other")
-    site.client.force_login(site.cast.alice)  # type: ignore[arg-type]
+    site.client.force_login(site.cast.alice)
     for wrong in ("", "wrong", "\udcff", token_of(other)):
         answer = site.send(png(RED), token=wrong)
         assert answer.status_code == 401

@@ -175,3 +175,15 @@ def test_the_settings_of_the_site_do_not_reach_a_model_server(
     with keeper(QUICK) as servers:
         activate(servers, deployment)
         assert "must-not-be-seen" not in Path(f"/proc/{servers.pid_of(deployment)}/environ").read_text()
+
+
+def test_one_that_is_killed_again_and_again_but_was_active_is_not_given_up_soon(cast: Cast, tmp_path: Path) -> None:
+    deployment = deploy(cast, tmp_path)
+    with keeper(Timing(backoff_first_s=0.01, backoff_max_s=0.01, max_crashes=1, max_short_lives=3)) as servers:
+        for _kill in range(2):
+            activate(servers, deployment)
+            os.kill(servers.pid_of(deployment) or 0, signal.SIGKILL)
+            until(servers, lambda: not is_in(deployment, Status.ACTIVE))
+        activate(servers, deployment)
+        os.kill(servers.pid_of(deployment) or 0, signal.SIGKILL)
+        until(servers, lambda: is_in(deployment, Status.FAILED))

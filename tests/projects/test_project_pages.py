@@ -48,7 +48,7 @@ def test_cards_show_edit_only_to_owners() -> None:
     assert edit not in logged_in(cast.bob).get(reverse("projects:list")).text
 
 
-def test_the_number_of_queries_does_not_grow_with_the_cards(django_assert_max_num_queries) -> None:  # type: ignore[no-untyped-def]
+def test_the_number_of_queries_does_not_grow_with_the_cards(django_assert_max_num_queries) -> None:
     from projects.members import create_project
 
     alice = make_user("alice")

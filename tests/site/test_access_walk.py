@@ -111,9 +111,10 @@ def call(user: Any, route: Route, method: str, keys: dict[str, int]) -> int:
     client = Client()
     client.force_login(user)
     path = route.path(keys)
+    options: dict[str, Any] = {}
     if route.pattern.startswith("api/"):
-        return getattr(client, method)(path, data={}, content_type="application/json").status_code
-    return getattr(client, method)(path).status_code
+        options = {"data": {}, "content_type": "application/json"}
+    return int(getattr(client, method)(path, **options).status_code)
 
 
 def test_a_stranger_gets_404_on_every_route_of_an_object(cast: Cast, keys: dict[str, int]) -> None:

@@ -11,7 +11,7 @@ from dlmodeler_site.first_start import ensure_operator
 pytestmark = pytest.mark.django_db
 
 
-def test_the_environment_gives_name_and_password(settings) -> None:  # type: ignore[no-untyped-def]
+def test_the_environment_gives_name_and_password(settings) -> None:
     settings.DLM_ADMIN_USERNAME, settings.DLM_ADMIN_PASSWORD = "root", "a-password-of-mine"
     ensure_operator()
     assert get_user_model().objects.get(username="root").check_password("a-password-of-mine")
