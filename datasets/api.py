@@ -6,7 +6,7 @@ from django.http import FileResponse, HttpRequest, HttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
-from rest_framework.exceptions import UnsupportedMediaType
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, UnsupportedMediaType
 from rest_framework.mixins import ListModelMixin
 from rest_framework.parsers import BaseParser, DataAndFiles, JSONParser
 from rest_framework.request import Request
@@ -30,7 +30,7 @@ from datasets.serializers import (
     ProfileSerializer,
     UploadedFileSerializer,
 )
-from datasets.uploads import receive_files
+from datasets.uploads import receive_files, skip_body
 from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.api import ScopedViewSet, idempotent
 from dlmodeler_site.errors import UserError
@@ -228,6 +228,12 @@ class DataFileViewSet(ListModelMixin, ScopedViewSet):
             raise UnsupportedMediaType(request.content_type or "")
         body: HttpRequest = request._request
         return Response(UploadedFileSerializer(receive_files(data, body), many=True).data)
+
+    def handle_exception(self, exc: Exception) -> Response:
+        request = self.request
+        if request.method == "POST" and not isinstance(exc, AuthenticationFailed | NotAuthenticated):
+            skip_body(request._request)
+        return super().handle_exception(exc)
 
 
 class FileViewSet(ScopedViewSet):

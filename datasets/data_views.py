@@ -7,6 +7,7 @@ from django.contrib.auth.decorators import login_required
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -49,21 +50,23 @@ def data_create(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_safe
 def data_detail(request: HttpRequest, pk: int) -> HttpResponse:
-    """A data: overview, or its files (`?tab=files`)."""
+    """A data at a glance: state, sample, facts, lineage."""
     data = get_visible(_data, request.user, pk=pk)
     context = dataset_frame(request, data.dataset, (data.name, None)) | _state(data)
-    if request.GET.get("tab") == "files":
-        return render(request, "datasets/files.html", context | _files(request, data))
     if data.status == Status.COMPLETED:
         context |= _sample(data) | {"has_labels": data.files.exclude(label="").exists()}
     context |= {"steps": described_steps(data.steps), "children": data.children.all()}
     return render(request, "datasets/data.html", context)
 
 
-def _files(request: HttpRequest, data: Data) -> dict[str, Any]:
+@login_required
+@require_safe
+def data_files(request: HttpRequest, pk: int) -> HttpResponse:
+    """The data's files as a list or a grid (`?view=grid`), by state and name."""
+    data = get_visible(_data, request.user, pk=pk)
     state, search = request.GET.get("state", ""), request.GET.get("search", "").strip()
     files = data.files.all()
-    counted = dict(files.order_by().values_list("state").annotate(Count("pk")))
+    counted = _counts(data)
     if state in File.State.values:
         files = files.filter(state=state)
     if search:
@@ -72,14 +75,23 @@ def _files(request: HttpRequest, data: Data) -> dict[str, Any]:
     is_grid = request.GET.get("view") == "grid"
     if is_grid:
         table.template_name = "datasets/_grid.html"
-    states = [(value, label, counted.get(value, 0)) for value, label in File.State.choices if counted.get(value)]
-    return {"table": table, "states": states, "state": state, "is_grid": is_grid, "is_files": True}
+    states = [(value, counted[value]) for value in File.State.values if counted.get(value)]
+    context = {"table": table, "states": states, "state": state, "is_grid": is_grid, "is_files": True}
+    here = dataset_frame(request, data.dataset, (data.name, reverse("datasets:data", args=[pk])), (_("Files"), None))
+    return render(request, "datasets/files.html", here | _state(data) | context)
+
+
+def _counts(data: Data) -> dict[str, int]:
+    """How many files are in each state."""
+    if data.status == Status.COMPLETED:  # counted once and for all
+        return {File.State.OK: data.file_count, File.State.REJECTED: data.rejected_count}
+    return dict(data.files.order_by().values_list("state").annotate(Count("pk")))
 
 
 def _state(data: Data) -> dict[str, Any]:
     uploaded = {}
     if data.status == Status.UPLOADING:
-        counted = dict(data.files.order_by().values_list("state").annotate(Count("pk")))
+        counted = _counts(data)
         uploaded = {"taken": counted.get(File.State.PENDING, 0), "refused": counted.get(File.State.REJECTED, 0)}
     can_retry = (
         data.kind == Data.Kind.RAW

@@ -61,9 +61,10 @@ def nothing_sound(data: Data) -> UserError:
     reasons = [f"{file.name}: {file.error}" for file in rejected[:REASONS]]
     if data.rejected_count > REASONS:
         reasons.append("…")
+    count = data.rejected_count
+    what = "The only file cannot" if count == 1 else f"None of the {count} files can"
     return UserError(
-        f"None of the {data.rejected_count} files can be used. Make a new data from other files.\n"
-        + "\n".join(reasons),
+        f"{what} be used. Make a new data from other files.\n" + "\n".join(reasons),
         reason="all_rejected",
     )
 

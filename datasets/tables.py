@@ -18,7 +18,7 @@ def _cell(template: str, **options: object) -> tables.TemplateColumn:
 class DatasetTable(tables.Table):
     chosen = _cell("dataset_choice", verbose_name="", orderable=False)
     name = _cell("dataset_name", verbose_name=_("Name"), attrs=_MAIN)
-    description = tables.Column(verbose_name=_("Description"), attrs=_TEXT, orderable=False, default="")
+    description = tables.Column(verbose_name=_("Description"), attrs=_TEXT, orderable=False, default="–")
     newest_status = _cell("dataset_status", verbose_name=_("Status"))
     data_count = tables.Column(verbose_name=_("Data"))
     creator = tables.Column(verbose_name=_("Creator"), accessor=Accessor("creator__username"), default="–")
@@ -34,7 +34,7 @@ class DatasetTable(tables.Table):
 
 class DataTable(tables.Table):
     name = _cell("data_name", verbose_name=_("Name"), attrs=_MAIN)
-    description = tables.Column(verbose_name=_("Description"), attrs=_TEXT, orderable=False, default="")
+    description = tables.Column(verbose_name=_("Description"), attrs=_TEXT, orderable=False, default="–")
     algorithm = _cell("data_algorithm", verbose_name=_("Algorithm"), order_by="kind")
     status = _cell("data_status", verbose_name=_("Status"))
     file_count = _cell("data_files", verbose_name=_("Files"))

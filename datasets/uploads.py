@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from datasets.incoming import ReceivedFile, request_folder, write_file
 from datasets.inspection.names import MAX_NAME_BYTES, check_name
 from datasets.models import Data, File
-from datasets.multipart import Interrupted, MultipartError, Part, read_parts
+from datasets.multipart import CHUNK_BYTES, Interrupted, MultipartError, Part, read_parts
 from dlmodeler_site.errors import Conflict, UserError
 from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import Status
@@ -85,6 +85,17 @@ def _answer(name: str, error: str) -> UploadedFile:
     return UploadedFile(name, "rejected" if error else "ok", error)
 
 
+def skip_body(request: HttpRequest) -> None:
+    """Read what is left of a refused request: who still sends would see a broken connection, not the answer."""
+    if _length(request) > settings.DLM_UPLOAD_MAX_BYTES + _OVERHEAD_BYTES:
+        return
+    try:
+        while request.read(CHUNK_BYTES):
+            pass
+    except UnreadablePostError:
+        pass
+
+
 def _check_open(status: str, data: Data) -> None:
     if status != Status.UPLOADING:
         raise Conflict(
@@ -97,14 +108,18 @@ def _check_open(status: str, data: Data) -> None:
         )
 
 
+def _length(request: HttpRequest) -> int:
+    length = request.META.get("CONTENT_LENGTH") or ""
+    return int(length) if length.isdigit() else 0
+
+
 def _check_length(request: HttpRequest) -> None:
-    length = request.META.get("CONTENT_LENGTH") or "0"
-    if not length.isdigit() or int(length) == 0:
+    if _length(request) == 0:
         raise UserError(
             _("The request has no body, or no Content-Length header. Send the files as multipart/form-data."),
             reason="length_required",
         )
-    if int(length) > settings.DLM_UPLOAD_MAX_BYTES + _OVERHEAD_BYTES:
+    if _length(request) > settings.DLM_UPLOAD_MAX_BYTES + _OVERHEAD_BYTES:
         raise _too_large()
 
 

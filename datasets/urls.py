@@ -16,6 +16,7 @@ urlpatterns = [
     path("datasets/<int:pk>/delete/", dataset_views.dataset_delete, name="dataset-delete"),
     path("datasets/<int:pk>/add/", data_views.data_create, name="data-create"),
     path("data/<int:pk>/", data_views.data_detail, name="data"),
+    path("data/<int:pk>/files/", data_views.data_files, name="data-files"),
     path("data/<int:pk>/status/", data_views.data_status, name="data-status"),
     path("data/<int:pk>/status-cell/", data_views.data_status_cell, name="data-status-cell"),
     path("data/<int:pk>/sample/", data_views.data_sample, name="data-sample"),

@@ -3,6 +3,7 @@
 from datetime import datetime, time, timedelta
 from typing import Any, TypeVar
 
+from django.core.paginator import EmptyPage
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.dateparse import parse_date
@@ -37,9 +38,10 @@ def paged(table: T, request: HttpRequest, *, per_page: int = PER_PAGE) -> T:
     size = min(int(wanted), MAX_PER_PAGE) if wanted.isdigit() and int(wanted) else per_page
     RequestConfig(request, paginate=False).configure(table)
     page = request.GET.get("page", "")
-    table.paginate(page=1, per_page=size)
-    number = int(page) if page.isdigit() else 1
-    table.paginate(page=max(1, min(number, table.paginator.num_pages)), per_page=size)
+    try:
+        table.paginate(page=int(page) if page.isdigit() else 1, per_page=size)
+    except EmptyPage:
+        table.page = table.paginator.get_page(table.paginator.num_pages)
     return table
 
 

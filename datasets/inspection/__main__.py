@@ -44,7 +44,7 @@ def _lost_row(run: RunFolder, row: dict[str, Any]) -> tuple[str, str]:
         error="The file could not be read: its decoder crashed or ran out of memory.",
         reason="decoder_crashed",
         content="",
-        sha256="",
+        sha256=row.get("sha256", ""),  # by which the site knows that there are bytes to delete
         size_bytes=Path(row["path"]).stat().st_size,
     )
     return _line(run, row, report)

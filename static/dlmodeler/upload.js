@@ -248,6 +248,7 @@
               body.append("files", file, file.name);
               body.append("paths", path);
             }
+            if (form.elements.labels_from_folders?.checked) body.append("labels_from_folders", "true");
             return post(`${api}${data.data_id}/files/`, body, (loaded) => {
               moving.set(current, Math.min(loaded, bytes));
               show();

@@ -77,7 +77,7 @@ def test_an_unfinished_upload_can_be_gone_on_with(cast: Cast) -> None:
     File.objects.create(data=data, name="../b.png", state=File.State.REJECTED, error="Not allowed.")
     client = browser(cast.erin)
     shown = client.get(page("data", data.pk)).text
-    assert "1 files taken, 1 refused" in shown
+    assert "Files taken: 1, refused: 1" in shown
     assert "data-upload-zone" in shown
     assert client.post(page("data-upload", data.pk)).json()["data_id"] == data.pk
     assert "data-upload-zone" not in browser(cast.bob).get(page("data", data.pk)).text
@@ -91,10 +91,10 @@ def test_a_data_shows_sample_facts_refused_files_and_lineage(cast: Cast, photos:
     assert photos.path in shown
     assert "flipped" in shown
     assert all(reverse("api-file-thumbnail", args=[file.pk]) in shown for file in photos.files.filter(state="ok"))
-    refused = client.get(page("data", photos.pk), {"tab": "files", "state": "rejected"}).text
+    refused = client.get(page("data-files", photos.pk), {"state": "rejected"}).text
     assert "This is text, not an image" in refused
     assert "0.png" not in refused
-    grid = client.get(page("data", photos.pk), {"tab": "files", "view": "grid"}).text
+    grid = client.get(page("data-files", photos.pk), {"view": "grid"}).text
     assert "dlm-thumb" in grid
     assert "Flip up-down" in client.get(page("data", made.pk)).text
 
@@ -111,7 +111,7 @@ def test_the_queries_of_the_file_page_do_not_grow(cast: Cast, count: int, django
     File.objects.bulk_create(File(data=data, name=f"{n}.png", state="ok", has_thumbnail=True) for n in range(count))
     client = browser(cast.bob)
     with django_assert_num_queries(9):
-        answer = client.get(page("data", data.pk), {"tab": "files", "per_page": "100"})
+        answer = client.get(page("data-files", data.pk), {"per_page": "100"})
     assert answer.text.count("dlm-file-thumb") == min(count, 100)
 
 
@@ -213,7 +213,8 @@ def test_strangers_see_no_page_and_viewers_change_nothing(cast: Cast, photos: Da
     reads = [page(name, cast.project.pk) for name in of_project]
     reads += [page("dataset", photos.dataset_id)]
     reads += [
-        page(name, photos.pk) for name in ("data", "data-status", "data-status-cell", "data-sample", "data-balance")
+        page(name, photos.pk)
+        for name in ("data", "data-files", "data-status", "data-status-cell", "data-sample", "data-balance")
     ]
     assert {browser(cast.charlie).get(url).status_code for url in reads} == {404}
     assert {browser(cast.bob).get(url).status_code for url in reads} == {200}

@@ -1,7 +1,10 @@
 """Uploading through the API, inspection after the commit: what is taken, what is refused, what is left behind."""
 
 import io
+import os
 import struct
+import tempfile
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +17,7 @@ from django.urls import reverse
 from PIL import Image
 from rest_framework.test import APIClient
 
+from datasets import incoming
 from datasets.models import Data, File
 from datasets.versions import create_raw_data
 from dlmodeler_site.storage import workspace
@@ -209,6 +213,17 @@ def test_a_broken_off_upload_leaves_nothing(cast: Cast, data: Data) -> None:
     assert keys(data) == set()
 
 
+def test_what_a_killed_process_left_is_swept_and_what_is_in_use_is_not() -> None:
+    long_ago = time.time() - 3600
+    left = Path(tempfile.mkdtemp(prefix="request-", dir=settings.DLM_INCOMING))
+    with incoming.request_folder() as used:
+        for folder in (left, used):
+            os.utime(folder, (long_ago, long_ago))
+        incoming.sweep()
+        assert used.exists()
+        assert not left.exists()
+
+
 @pytest.mark.parametrize(
     ("content", "status", "reason"),
     [
@@ -269,6 +284,7 @@ def test_commit_needs_a_file_and_ends_the_uploading(cast: Cast, data: Data) -> N
     assert api(cast.alice).post(url).status_code == 409
     answer = send(api(cast.alice), data, body([("b.png", png())]))
     assert (answer.status_code, answer.json()["reason"]) == (409, "not_uploading")
+    assert answer.wsgi_request.read() == b""  # read to its end, so that a client that sends sees the answer
 
 
 def test_a_data_without_one_sound_file_fails_and_says_why(cast: Cast, data: Data) -> None:
