@@ -25,7 +25,6 @@ from dlmodeler_site.work.models import Status
 from dlmodeler_site.work.queue import waiting_reason
 
 SAMPLE_FILES = 12
-FILES_PER_PAGE = 25
 
 _data = Data.objects.select_related("dataset__project", "creator", "parent__dataset__project")
 
@@ -43,7 +42,7 @@ def data_create(request: HttpRequest, pk: int) -> HttpResponse:
             versions.create_raw_data(dataset, request.user, name=name, description=description)  # type: ignore[arg-type]
         )
     return render(
-        request, "datasets/data_create.html", dataset_frame(request, dataset, (_("Add data"), None)) | {"form": form}
+        request, "datasets/data_create.html", dataset_frame(request, dataset, (_("Add data"), None), form=form)
     )
 
 
@@ -52,7 +51,7 @@ def data_create(request: HttpRequest, pk: int) -> HttpResponse:
 def data_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """A data at a glance: state, sample, facts, lineage."""
     data = get_visible(_data, request.user, pk=pk)
-    context = dataset_frame(request, data.dataset, (data.name, None)) | _state(data)
+    context = dataset_frame(request, data.dataset, (data.name, None), **_state(data))
     if data.status == Status.COMPLETED:
         context |= _sample(data) | {"has_labels": data.files.exclude(label="").exists()}
     context |= {"steps": described_steps(data.steps), "children": data.children.all()}
@@ -71,7 +70,7 @@ def data_files(request: HttpRequest, pk: int) -> HttpResponse:
         files = files.filter(state=state)
     if search:
         files = files.filter(name__icontains=search)
-    table = paged(FileTable(files), request, per_page=FILES_PER_PAGE)
+    table = paged(FileTable(files), request)
     is_grid = request.GET.get("view") == "grid"
     if is_grid:
         table.template_name = "datasets/_grid.html"
@@ -106,7 +105,7 @@ def _state(data: Data) -> dict[str, Any]:
 def data_status(request: HttpRequest, pk: int) -> HttpResponse:
     """The state as a fragment; at the end it has the page loaded anew."""
     data = get_visible(_data, request.user, pk=pk)
-    answer = render(request, "datasets/_status.html", dataset_frame(request, data.dataset) | _state(data))
+    answer = render(request, "datasets/_status.html", dataset_frame(request, data.dataset, **_state(data)))
     if data.is_final:
         answer["HX-Refresh"] = "true"
     return answer

@@ -20,30 +20,16 @@ from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.forms import errors_on
 from dlmodeler_site.lists import is_searched, paged, searched
+from dlmodeler_site.parameters import as_whole_number, whole_number
 from dlmodeler_site.slugs import unique_slug
 from projects.models import Project
-
-Crumbs = list[tuple[str, str | None]]
-
-
-def frame(request: HttpRequest, project: Project, *crumbs: tuple[str, str | None]) -> dict[str, Any]:
-    """What every page of this section needs."""
-    start: Crumbs = [
-        (_("Projects"), reverse("projects:list")),
-        (project.name, reverse("datasets:list", args=[project.pk])),
-        (_("Data"), reverse("datasets:list", args=[project.pk])),
-    ]
-    return {
-        "project": project,
-        "section": "data",
-        "breadcrumbs": [*start, *crumbs],
-        "can_edit": Project.objects.editable_by(request.user).filter(pk=project.pk).exists(),
-    }
+from projects.pages import Crumb, frame
 
 
-def dataset_frame(request: HttpRequest, dataset: Dataset, *crumbs: tuple[str, str | None]) -> dict[str, Any]:
+def dataset_frame(request: HttpRequest, dataset: Dataset, *crumbs: Crumb, **values: Any) -> dict[str, Any]:
+    """The frame of the pages of a dataset and its data."""
     here = (dataset.name, reverse("datasets:dataset", args=[dataset.pk]))
-    return frame(request, dataset.project, here, *crumbs) | {"dataset": dataset}
+    return frame(request, dataset.project, "data", here, *crumbs, dataset=dataset, **values)
 
 
 @login_required
@@ -58,7 +44,7 @@ def dataset_list(request: HttpRequest, project_pk: int) -> HttpResponse:
         newest_status=Subquery(newest.values("status")[:1]),
     )
     table = paged(DatasetTable(searched(datasets, request, fields=("name", "description"))), request)
-    context = frame(request, project) | {"table": table, "is_searched": is_searched(request)}
+    context = frame(request, project, "data", table=table, is_searched=is_searched(request))
     if not context["can_edit"]:
         table.exclude = ("chosen", "actions")
     return render(request, "datasets/list.html", context)
@@ -87,8 +73,8 @@ def dataset_create(request: HttpRequest, project_pk: int) -> HttpResponse:
                 description=given["description"],
             )
         )
-    context = frame(request, project, (_("Create data"), None))
-    return render(request, "datasets/create.html", context | {"form": form})
+    context = frame(request, project, "data", (_("Create data"), None), form=form)
+    return render(request, "datasets/create.html", context)
 
 
 def upload_target(data: Data) -> JsonResponse:
@@ -102,9 +88,7 @@ def path_preview(request: HttpRequest, project_pk: int) -> HttpResponse:
     """The path that data of these names would get."""
     project = get_visible(Project.objects.all(), request.user, pk=project_pk)
     names = [request.GET.get(name, "").strip()[:100] for name in ("dataset_name", "name")]
-    dataset = (
-        project.datasets.filter(pk=request.GET["dataset"]).first() if request.GET.get("dataset", "").isdigit() else None
-    )
+    dataset = project.datasets.filter(pk=whole_number(request, "dataset")).first()
     slugs = [
         dataset.slug if dataset else (unique_slug(names[0], project.datasets.all()) if names[0] else "…"),
         unique_slug(names[1], dataset.data.all() if dataset else Data.objects.none()) if names[1] else "…",
@@ -120,7 +104,7 @@ def dataset_detail(request: HttpRequest, pk: int) -> HttpResponse:
     dataset = get_visible(Dataset.objects.select_related("project", "creator"), request.user, pk=pk)
     data = dataset.data.select_related("creator", "dataset__project")
     table = paged(DataTable(searched(data, request, fields=("name", "description"))), request)
-    context = dataset_frame(request, dataset) | {"table": table, "is_searched": is_searched(request)}
+    context = dataset_frame(request, dataset, table=table, is_searched=is_searched(request))
     return render(request, "datasets/dataset.html", context)
 
 
@@ -135,7 +119,7 @@ def dataset_edit(request: HttpRequest, pk: int) -> HttpResponse:
             versions.update_dataset(dataset, **form.cleaned_data)
             messages.success(request, _("The dataset was saved."))
             return redirect("datasets:dataset", dataset.pk)
-    return render(request, "datasets/edit.html", dataset_frame(request, dataset, (_("Edit"), None)) | {"form": form})
+    return render(request, "datasets/edit.html", dataset_frame(request, dataset, (_("Edit"), None), form=form))
 
 
 @login_required
@@ -153,7 +137,7 @@ def dataset_delete(request: HttpRequest, pk: int) -> HttpResponse:
 def dataset_bulk_delete(request: HttpRequest, project_pk: int) -> HttpResponse:
     """Delete the ticked datasets; each that is in use stays and says why."""
     project = get_editable(Project.objects.all(), request.user, pk=project_pk)
-    chosen = [int(value) for value in request.POST.getlist("row") if value.isdigit()]
+    chosen = [pk for value in request.POST.getlist("row") if (pk := as_whole_number(value)) is not None]
     deleted = 0
     for dataset in project.datasets.select_related("project").filter(pk__in=chosen):
         try:
@@ -173,8 +157,8 @@ def browse(request: HttpRequest, project_pk: int) -> HttpResponse:
     project = get_visible(Project.objects.all(), request.user, pk=project_pk)
     content = request.GET.get("content", "")
     context: dict[str, Any] = {"project": project, "content": content}
-    if request.GET.get("dataset", "").isdigit():
-        dataset = get_visible(project.datasets.select_related("project"), request.user, pk=request.GET["dataset"])
+    if (dataset_pk := whole_number(request, "dataset")) is not None:
+        dataset = get_visible(project.datasets.select_related("project"), request.user, pk=dataset_pk)
         contents = {"image": IMAGES, "table": TABLES}.get(content, tuple(Data.Content))
         data = dataset.data.select_related("dataset__project")
         choosable = set(data.filter(status="completed", content__in=contents).values_list("pk", flat=True))

@@ -12,7 +12,6 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from datasets.content import browsers_show
-from datasets.dataset_views import frame
 from datasets.forms import PreprocessForm
 from datasets.models import Data, File
 from datasets.previews import preview_image, previewed_file
@@ -20,7 +19,9 @@ from datasets.versions import preprocess_data
 from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.forms import errors_on
+from dlmodeler_site.parameters import as_whole_number, whole_number
 from projects.models import Project
+from projects.pages import frame
 
 
 @login_required
@@ -34,13 +35,13 @@ def preprocess(request: HttpRequest, project_pk: int) -> HttpResponse:
             data = preprocess_data(source, request.user, steps=form.steps(), **given)  # type: ignore[arg-type]
             messages.success(request, _("“%(name)s” is queued.") % {"name": data.name})
             return redirect("datasets:data", data.pk)
-    context = frame(request, project, (_("Preprocess"), None)) | {"form": form, "back": _back(request, project)}
+    context = frame(request, project, "data", (_("Preprocess"), None), form=form, back=_back(request, project))
     return render(request, "datasets/preprocess.html", context)
 
 
 def _back(request: HttpRequest, project: Project) -> str:
-    chosen = request.GET.get("data", "")
-    if chosen.isdigit() and Data.objects.filter(pk=chosen, dataset__project=project).exists():
+    chosen = whole_number(request, "data")
+    if chosen is not None and Data.objects.filter(pk=chosen, dataset__project=project).exists():
         return reverse("datasets:data", args=[chosen])
     return reverse("datasets:list", args=[project.pk])
 
@@ -62,9 +63,10 @@ def preview(request: HttpRequest, project_pk: int) -> HttpResponse:
 
 
 def _previewed(request: HttpRequest, source: Data, form: PreprocessForm) -> dict[str, Any]:
-    wanted = request.POST.get("file", "")
-    named = source.files.filter(pk=wanted).exists() if wanted.isdigit() else False
-    file = previewed_file(source, int(wanted) if named and "another" not in request.POST else None)
+    wanted = as_whole_number(request.POST.get("file", ""))
+    if wanted is not None and ("another" in request.POST or not source.files.filter(pk=wanted).exists()):
+        wanted = None
+    file = previewed_file(source, wanted)
     context: dict[str, Any] = {"file": file, "before": _address(file)}
     steps = form.steps()
     if steps:

@@ -15,13 +15,15 @@ from datasets.steps import described_steps
 from deployments import predictions
 from deployments.forms import PredictionJobForm
 from deployments.models import PredictionJob
-from deployments.pages import deployment_context, paged, whole_number
+from deployments.pages import deployment_frame
 from deployments.results import predicted_classes, results_file, results_of
-from deployments.tables import PredictionJobFilter, PredictionJobTable, PredictionTable
+from deployments.tables import PredictionJobTable, PredictionTable
 from deployments.views import DEPLOYMENTS
 from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.forms import errors_on
+from dlmodeler_site.lists import is_searched, paged, searched
+from dlmodeler_site.parameters import as_whole_number, whole_number
 from dlmodeler_site.work.queue import waiting_reason
 
 JOBS = PredictionJob.objects.select_related("deployment__project", "deployment__training__job", "data", "creator")
@@ -33,14 +35,14 @@ def prediction_list(request: HttpRequest, pk: int) -> HttpResponse:
     """The prediction jobs of a deployment."""
     deployment = get_visible(DEPLOYMENTS, request.user, pk=pk)
     rows = JOBS.visible_to(request.user).filter(deployment=deployment)
-    table = paged(request, PredictionJobTable(PredictionJobFilter(request.GET, rows).qs))
-    context = deployment_context(
+    table = paged(PredictionJobTable(searched(rows, request, fields=("name", "description", "data__name"))), request)
+    context = deployment_frame(
+        request,
         deployment,
-        request.user,
         (_("Predictions"), None),
         table=table,
         prediction_count=rows.count(),
-        is_filtered=any(request.GET.get(name) for name in ("search", "created_after", "created_before")),
+        is_searched=is_searched(request),
         is_changing=any(row.record.is_active for row in table.paginated_rows),
     )
     return render(request, "deployments/predictions.html", context)
@@ -62,14 +64,14 @@ def prediction_create(request: HttpRequest, pk: int) -> HttpResponse:
             )
             messages.success(request, _("The prediction “%(name)s” was queued.") % {"name": job.name})
             return redirect("deployments:prediction", job.pk)
-    chosen = form["data"].value()
-    context = deployment_context(
+    chosen = as_whole_number(str(form["data"].value() or ""))
+    context = deployment_frame(
+        request,
         deployment,
-        request.user,
         (_("Predictions"), reverse("deployments:predictions", args=[pk])),
         (_("Create prediction"), None),
         form=form,
-        data=form.data_choices.filter(pk=chosen).first() if str(chosen or "").isdigit() else None,
+        data=form.data_choices.filter(pk=chosen).first(),
         steps=described_steps(deployment.steps),
     )
     return render(request, "deployments/prediction_create.html", context)
@@ -96,9 +98,8 @@ def sample_fragment(request: HttpRequest, pk: int) -> HttpResponse:
 def sample_prediction(request: HttpRequest, pk: int) -> HttpResponse:
     """What the model says of a sample."""
     deployment = get_visible(DEPLOYMENTS, request.user, pk=pk)
-    file_pk = request.POST.get("file", "")
     files = File.objects.filter(data__dataset__project=deployment.project_id).select_related("data__dataset__project")
-    file = get_visible(files, request.user, pk=int(file_pk) if file_pk.isdigit() else 0)
+    file = get_visible(files, request.user, pk=as_whole_number(request.POST.get("file", "")))
     context: dict[str, Any] = {"deployment": deployment}
     try:
         context["prediction"] = predictions.predict_sample(deployment, file)["predictions"][0]
@@ -113,10 +114,10 @@ def prediction_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """A prediction job and its results."""
     job = get_visible(JOBS, request.user, pk=pk)
     label, failed = request.GET.get("label"), request.GET.get("failed")
-    context = _job_context(
-        job,
+    context = _job_frame(
         request,
-        table=paged(request, PredictionTable(results_of(job, label=label, failed=failed))),
+        job,
+        table=paged(PredictionTable(results_of(job, label=label, failed=failed)), request),
         classes=predicted_classes(job),
         label=label,
         failed=failed,
@@ -130,7 +131,7 @@ def prediction_detail(request: HttpRequest, pk: int) -> HttpResponse:
 def progress_fragment(request: HttpRequest, pk: int) -> HttpResponse:
     """How far the job is; the whole page is loaded again at its end, with the results."""
     job = get_visible(JOBS, request.user, pk=pk)
-    answer = render(request, "deployments/_progress.html", _job_context(job, request))
+    answer = render(request, "deployments/_progress.html", _job_frame(request, job))
     if job.is_final:
         answer["HX-Refresh"] = "true"
     return answer
@@ -171,10 +172,10 @@ def prediction_delete(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("deployments:predictions", job.deployment_id)
 
 
-def _job_context(job: PredictionJob, request: HttpRequest, **values: Any) -> dict[str, Any]:
-    return deployment_context(
+def _job_frame(request: HttpRequest, job: PredictionJob, **values: Any) -> dict[str, Any]:
+    return deployment_frame(
+        request,
         job.deployment,
-        request.user,
         (_("Predictions"), reverse("deployments:predictions", args=[job.deployment_id])),
         (job.name, None),
         job=job,

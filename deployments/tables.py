@@ -1,11 +1,9 @@
 """The lists of deployments, prediction jobs and predictions."""
 
-import django_filters
 import django_tables2 as tables
-from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from deployments.models import Deployment, DeploymentQuerySet, Prediction, PredictionJob, PredictionJobQuerySet
+from deployments.models import Deployment, Prediction, PredictionJob
 
 NAME = {"td": {"class": "dlm-cell-main"}}
 TEXT = {"td": {"class": "dlm-cell-text"}}
@@ -64,28 +62,3 @@ class PredictionTable(tables.Table):
     class Meta:
         model = Prediction
         fields = ("thumbnail", "file", "label", "class_name", "probability")
-
-
-class DeploymentFilter(django_filters.FilterSet):
-    search = django_filters.CharFilter(method="by_text")
-    created = django_filters.DateFromToRangeFilter(field_name="created_at")
-
-    class Meta:
-        model = Deployment
-        fields = ()
-
-    def by_text(self, rows: DeploymentQuerySet, _name: str, text: str) -> DeploymentQuerySet:
-        matching = Q(name__icontains=text) | Q(description__icontains=text) | Q(training__name__icontains=text)
-        return rows.filter(matching)
-
-
-class PredictionJobFilter(django_filters.FilterSet):
-    search = django_filters.CharFilter(method="by_text")
-    created = django_filters.DateFromToRangeFilter(field_name="created_at")
-
-    class Meta:
-        model = PredictionJob
-        fields = ()
-
-    def by_text(self, rows: PredictionJobQuerySet, _name: str, text: str) -> PredictionJobQuerySet:
-        return rows.filter(Q(name__icontains=text) | Q(description__icontains=text) | Q(data__name__icontains=text))

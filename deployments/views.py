@@ -13,13 +13,16 @@ from deployments.addresses import address_of, serving_base
 from deployments.browse import model_nodes, training_of
 from deployments.forms import DeploymentForm, EditForm, TokenForm
 from deployments.models import Deployment, DeploymentToken
-from deployments.pages import deployment_context, paged, project_context, whole_number
-from deployments.tables import DeploymentFilter, DeploymentTable
+from deployments.pages import deployment_frame
+from deployments.tables import DeploymentTable
 from deployments.tokens import create_token, first_token, revoke_token, rotate_token, show_token
 from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.forms import errors_on
+from dlmodeler_site.lists import is_searched, paged, searched
+from dlmodeler_site.parameters import whole_number
 from jobs.models import Training
 from projects.models import Project
+from projects.pages import frame
 
 DEPLOYMENTS = Deployment.objects.select_related("project", "training__job", "creator")
 
@@ -30,13 +33,14 @@ def deployment_list(request: HttpRequest, project_pk: int) -> HttpResponse:
     """The deployments of a project."""
     project = get_visible(Project.objects.all(), request.user, pk=project_pk)
     rows = DEPLOYMENTS.visible_to(request.user).filter(project=project)
-    found = DeploymentFilter(request.GET, rows).qs
-    table = paged(request, DeploymentTable(found))
-    context = project_context(
+    found = searched(rows, request, fields=("name", "description", "training__name"))
+    table = paged(DeploymentTable(found), request)
+    context = frame(
+        request,
         project,
-        request.user,
+        "deployments",
         table=table,
-        is_filtered=any(request.GET.get(name) for name in ("search", "created_after", "created_before")),
+        is_searched=is_searched(request),
         is_changing=any(row.record.is_changing for row in table.paginated_rows),
         serving_base=serving_base(request),
     )
@@ -64,9 +68,10 @@ def deployment_create(request: HttpRequest, project_pk: int) -> HttpResponse:
             messages.success(request, _("“%(name)s” was deployed. It is starting.") % {"name": deployment.name})
             return redirect("deployments:detail", deployment.pk)
     chosen = form["model_file"].value() or ""
-    context = project_context(
+    context = frame(
+        request,
         project,
-        request.user,
+        "deployments",
         (_("Deploy a model"), None),
         form=form,
         training=training,
@@ -99,9 +104,9 @@ def browse(request: HttpRequest, project_pk: int) -> HttpResponse:
 def deployment_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """All there is to know of a deployment, and how to call it."""
     deployment = get_visible(DEPLOYMENTS, request.user, pk=pk)
-    context = deployment_context(
+    context = deployment_frame(
+        request,
         deployment,
-        request.user,
         address=address_of(deployment, request),
         tokens=deployment.tokens.select_related("creator"),
         token_form=TokenForm(),
@@ -116,7 +121,7 @@ def deployment_detail(request: HttpRequest, pk: int) -> HttpResponse:
 def deployment_status_fragment(request: HttpRequest, pk: int) -> HttpResponse:
     """The status, with what can be done about it."""
     deployment = get_visible(DEPLOYMENTS, request.user, pk=pk)
-    return render(request, "deployments/_status.html", deployment_context(deployment, request.user))
+    return render(request, "deployments/_status.html", deployment_frame(request, deployment))
 
 
 @login_required
@@ -130,7 +135,7 @@ def deployment_edit(request: HttpRequest, pk: int) -> HttpResponse:
             deploy.edit_deployment(deployment, **form.cleaned_data)
             messages.success(request, _("The deployment was saved."))
             return redirect("deployments:detail", pk)
-    context = deployment_context(deployment, request.user, (_("Edit"), None), form=form)
+    context = deployment_frame(request, deployment, (_("Edit"), None), form=form)
     return render(request, "deployments/edit.html", context)
 
 
@@ -214,7 +219,7 @@ def token_revoke(request: HttpRequest, pk: int, token_pk: int) -> HttpResponse:
 
 
 def _access(request: HttpRequest, deployment: Deployment, token: str) -> HttpResponse:
-    context = deployment_context(deployment, request.user, address=address_of(deployment, request), shown_token=token)
+    context = deployment_frame(request, deployment, address=address_of(deployment, request), shown_token=token)
     answer = render(request, "deployments/_access.html", context)
     answer["Cache-Control"] = "no-store"
     return answer
@@ -222,7 +227,7 @@ def _access(request: HttpRequest, deployment: Deployment, token: str) -> HttpRes
 
 def _tokens(request: HttpRequest, deployment: Deployment, form: TokenForm, text: str) -> HttpResponse:
     tokens = deployment.tokens.select_related("creator")
-    context = deployment_context(deployment, request.user, tokens=tokens, token_form=form, new_token=text)
+    context = deployment_frame(request, deployment, tokens=tokens, token_form=form, new_token=text)
     answer = render(request, "deployments/_tokens.html", context)
     answer["Cache-Control"] = "no-store"
     return answer

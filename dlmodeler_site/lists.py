@@ -10,7 +10,9 @@ from django.utils.dateparse import parse_date
 from django.utils.timezone import make_aware
 from django_tables2 import RequestConfig, Table
 
-PER_PAGE = 10
+from dlmodeler_site.parameters import whole_number
+
+PER_PAGE = 25
 MAX_PER_PAGE = 100
 
 T = TypeVar("T", bound=Table)
@@ -32,14 +34,12 @@ def is_searched(request: HttpRequest) -> bool:
     return any(request.GET.get(name) for name in ("search", "created_after", "created_before"))
 
 
-def paged(table: T, request: HttpRequest, *, per_page: int = PER_PAGE) -> T:
+def paged(table: T, request: HttpRequest) -> T:
     """The table sorted by `?sort=`, at the page `?page=` of `?per_page=` rows."""
-    wanted = request.GET.get("per_page", "")
-    size = min(int(wanted), MAX_PER_PAGE) if wanted.isdigit() and int(wanted) else per_page
+    size = min(whole_number(request, "per_page") or PER_PAGE, MAX_PER_PAGE)
     RequestConfig(request, paginate=False).configure(table)
-    page = request.GET.get("page", "")
     try:
-        table.paginate(page=int(page) if page.isdigit() else 1, per_page=size)
+        table.paginate(page=whole_number(request, "page") or 1, per_page=size)
     except EmptyPage:
         table.page = table.paginator.get_page(table.paginator.num_pages)
     return table

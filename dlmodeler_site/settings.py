@@ -96,7 +96,6 @@ INSTALLED_APPS = [
     "crispy_forms",
     "crispy_bootstrap5",
     "django_cotton",
-    "django_filters",
     "django_htmx",
     "django_prometheus",
     "django_q",
@@ -134,7 +133,6 @@ if DLM_ROLE == "serving":
         "allauth",
         "crispy",
         "django_cotton",
-        "django_filters",
         "django_htmx",
         "django_tables2",
     )

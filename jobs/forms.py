@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy
 
 from datasets.models import Data
 from dlmodeler_site.forms import SiteForm
+from dlmodeler_site.parameters import as_whole_number
 from jobs.algorithms.base import Hyperparameter, Manifest
 from jobs.algorithms.registry import manifests
 from jobs.definition import JobDraft
@@ -77,7 +78,7 @@ class DataFields(SiteForm):
     def pickers(self) -> list[dict[str, Any]]:
         """What the path browsers of the page need; one query."""
         chosen = {name: self[f"inputs.{name}"].value() for name in self.input_names}
-        ids = [int(value) for value in chosen.values() if str(value or "").isdigit()]
+        ids = [pk for value in chosen.values() if (pk := as_whole_number(str(value or ""))) is not None]
         found = Data.objects.filter(dataset__project=self.project, pk__in=ids).select_related("dataset__project")
         paths = {str(data.pk): data.path for data in found}
         return [

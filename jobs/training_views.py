@@ -6,12 +6,12 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.errors import UserError
+from dlmodeler_site.parameters import whole_number
 from dlmodeler_site.work import logs
 from dlmodeler_site.work.queue import waiting_reason
 from jobs import preflight, submit
@@ -23,6 +23,7 @@ from jobs.instances import gpu_count
 from jobs.models import Job, Training
 from jobs.monitoring import progress_of
 from jobs.tables import algorithm_title, instance_text
+from jobs.views import job_frame
 
 TABS = (("graph", "chart-line"), ("log", "file-text"), ("details", "info-circle"))
 
@@ -57,14 +58,16 @@ def training_create(request: HttpRequest, pk: int) -> HttpResponse:
             names = ", ".join(training.name for training in trainings)
             messages.success(request, _("Queued: %(names)s") % {"names": names})
             return redirect(trainings[0] if len(trainings) == 1 else job)
-    context = {
-        **_context(request, job, (_("Create training"), None)),
-        "form": form,
-        "formset": formset,
-        "failure": failure,
-        "inputs": list(job.data_by_input().items()),
-        "gpus": gpu_count(),
-    }
+    context = job_frame(
+        request,
+        job,
+        (_("Create training"), None),
+        form=form,
+        formset=formset,
+        failure=failure,
+        inputs=list(job.data_by_input().items()),
+        gpus=gpu_count(),
+    )
     return render(request, "jobs/training_create.html", context)
 
 
@@ -74,14 +77,11 @@ def training_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """A training: its graph, log or details (`?tab=`)."""
     training = get_visible(_trainings(), request.user, pk=pk)
     tab = request.GET.get("tab", "graph")
-    context = {
-        **_context(request, training.job, (training.name, None)),
-        **_state(training),
-        "tabs": [
-            {"key": key, "label": label, "icon": icon, "active": key == tab}
-            for (key, icon), label in zip(TABS, (_("Result graph"), _("Log"), _("Details")), strict=True)
-        ],
-    }
+    tabs = [
+        {"key": key, "label": label, "icon": icon, "active": key == tab}
+        for (key, icon), label in zip(TABS, (_("Result graph"), _("Log"), _("Details")), strict=True)
+    ]
+    context = job_frame(request, training.job, (training.name, None), tabs=tabs, **_state(training))
     if tab == "log":
         context |= _log(training, 0)
     elif tab == "details":
@@ -94,9 +94,8 @@ def training_detail(request: HttpRequest, pk: int) -> HttpResponse:
 def training_status(request: HttpRequest, pk: int) -> HttpResponse:
     """How far it is, for polling."""
     training = get_visible(_trainings(), request.user, pk=pk)
-    can_edit = Training.objects.editable_by(request.user).filter(pk=training.pk).exists()
-    context = {**_state(training), "project": training.job.project, "job": training.job, "can_edit": can_edit}
-    return render(request, "jobs/_training_status.html", {**context, "polled": True})
+    context = job_frame(request, training.job, polled=True, **_state(training))
+    return render(request, "jobs/_training_status.html", context)
 
 
 @login_required
@@ -104,8 +103,7 @@ def training_status(request: HttpRequest, pk: int) -> HttpResponse:
 def training_log(request: HttpRequest, pk: int) -> HttpResponse:
     """The log from `?offset=` on."""
     training = get_visible(_trainings(), request.user, pk=pk)
-    offset = request.GET.get("offset", "0")
-    context = _log(training, int(offset) if offset.isdecimal() and len(offset) < 15 else 0)
+    context = _log(training, whole_number(request, "offset") or 0)
     return render(request, "jobs/_log.html", {"training": training, **context})
 
 
@@ -184,19 +182,3 @@ def _flat(record: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
         else:
             pairs.append((f"{prefix}{key}", value))
     return pairs
-
-
-def _context(request: HttpRequest, job: Job, *crumbs: tuple[str, str | None]) -> dict[str, Any]:
-    project = job.project
-    return {
-        "project": project,
-        "job": job,
-        "section": "jobs",
-        "breadcrumbs": [
-            (project.name, reverse("datasets:list", args=[project.pk])),
-            (_("Jobs"), reverse("jobs:list", args=[project.pk])),
-            (job.name, job.get_absolute_url()),
-            *crumbs,
-        ],
-        "can_edit": Job.objects.editable_by(request.user).filter(pk=job.pk).exists(),
-    }

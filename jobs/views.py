@@ -9,25 +9,31 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
-from django_tables2 import RequestConfig
 
 from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.forms import errors_on
+from dlmodeler_site.lists import is_searched, paged, searched
+from dlmodeler_site.parameters import as_whole_number
 from dlmodeler_site.work.models import ACTIVE
 from jobs import preflight
 from jobs.algorithms.registry import manifests
 from jobs.definition import create_job, delete_job, update_job
-from jobs.filters import JobFilter
 from jobs.forms import BasicJobForm, CustomJobForm, EditBasicJobForm, NamedForm
 from jobs.instances import gpu_count
 from jobs.models import Job
 from jobs.recommend import Advice, recommend
 from jobs.tables import JobTable, TrainingTable, algorithm_title, instance_text
 from projects.models import Project
+from projects.pages import Crumb, frame
 
-PER_PAGE = 25
 SHOWN = 20  # places of a finding on the page
+
+
+def job_frame(request: HttpRequest, job: Job, *crumbs: Crumb, **values: Any) -> dict[str, Any]:
+    """The frame of the pages of a job and its trainings."""
+    here = (job.name, job.get_absolute_url())
+    return frame(request, job.project, "jobs", here, *crumbs, job=job, **values)
 
 
 @login_required
@@ -36,10 +42,11 @@ def job_list(request: HttpRequest, project_pk: int) -> HttpResponse:
     """The jobs of a project."""
     project = get_visible(Project.objects.all(), request.user, pk=project_pk)
     jobs = project.jobs.with_state().select_related("project", "creator")
-    context = _context(request, project)
-    table = JobTable(JobFilter(request.GET, queryset=jobs).qs, can_edit=context["can_edit"])
-    RequestConfig(request, paginate={"per_page": PER_PAGE}).configure(table)
-    return render(request, "jobs/list.html", {**context, "table": table, "exist": project.jobs.exists()})
+    found = searched(jobs, request, fields=("name", "description", "creator__username"))
+    context = frame(request, project, "jobs", is_searched=is_searched(request))
+    table = paged(JobTable(found, can_edit=context["can_edit"]), request)
+    is_changing = any(row.record.status in ACTIVE for row in table.paginated_rows)
+    return render(request, "jobs/list.html", context | {"table": table, "is_changing": is_changing})
 
 
 @login_required
@@ -47,7 +54,7 @@ def job_list(request: HttpRequest, project_pk: int) -> HttpResponse:
 def job_create(request: HttpRequest, project_pk: int) -> HttpResponse:
     """Choose between a built-in algorithm and one's own code."""
     project = get_editable(Project.objects.all(), request.user, pk=project_pk)
-    return render(request, "jobs/create.html", _context(request, project, (_("Create job"), None)))
+    return render(request, "jobs/create.html", frame(request, project, "jobs", (_("Create job"), None)))
 
 
 @login_required
@@ -61,10 +68,9 @@ def job_create_basic(request: HttpRequest, project_pk: int) -> HttpResponse:
             job = create_job(project, request.user, form.draft())  # type: ignore[arg-type]
             messages.success(request, _("The job “%(name)s” was made.") % {"name": job.name})
             return redirect(job)
-    context = _context(
-        request, project, (_("Create job"), reverse("jobs:create", args=[project.pk])), (_("Basic"), None)
-    )
-    return render(request, "jobs/create_basic.html", {**context, "form": form, "algorithms": manifests()})
+    crumbs = _create_crumb(project), (_("Basic"), None)
+    context = frame(request, project, "jobs", *crumbs, form=form, algorithms=manifests())
+    return render(request, "jobs/create_basic.html", context)
 
 
 @login_required
@@ -77,9 +83,13 @@ def job_create_custom(request: HttpRequest, project_pk: int) -> HttpResponse:
             job = create_job(project, request.user, form.draft())  # type: ignore[arg-type]
             messages.success(request, _("The job “%(name)s” was made.") % {"name": job.name})
             return redirect(job)
-    crumb = (_("Create job"), reverse("jobs:create", args=[project.pk]))
-    context = _context(request, project, crumb, (_("Custom"), None))
-    return render(request, "jobs/create_custom.html", {**context, "form": form, "gpus": gpu_count()})
+    crumbs = _create_crumb(project), (_("Custom"), None)
+    context = frame(request, project, "jobs", *crumbs, form=form, gpus=gpu_count())
+    return render(request, "jobs/create_custom.html", context)
+
+
+def _create_crumb(project: Project) -> Crumb:
+    return (_("Create job"), reverse("jobs:create", args=[project.pk]))
 
 
 @login_required
@@ -88,7 +98,7 @@ def recommendation(request: HttpRequest, project_pk: int) -> HttpResponse:
     """What fits the data chosen in the form, and why."""
     project = get_visible(Project.objects.all(), request.user, pk=project_pk)
     given = [str(value) for name, value in request.GET.items() if name.startswith("inputs.")]
-    ids = [int(value) for value in given if value.isdigit()]
+    ids = [pk for value in given if (pk := as_whole_number(value)) is not None]
     try:
         advice = recommend(project, ids) if ids else Advice([])
     except UserError as error:
@@ -101,8 +111,7 @@ def recommendation(request: HttpRequest, project_pk: int) -> HttpResponse:
 def job_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """A job with its trainings."""
     job = get_visible(_jobs(), request.user, pk=pk)
-    context = _job_context(request, job)
-    return render(request, "jobs/detail.html", {**context, **_trainings(request, job, can_edit=context["can_edit"])})
+    return render(request, "jobs/detail.html", _with_trainings(request, job))
 
 
 @login_required
@@ -110,9 +119,7 @@ def job_detail(request: HttpRequest, pk: int) -> HttpResponse:
 def job_trainings(request: HttpRequest, pk: int) -> HttpResponse:
     """The list of trainings alone, for polling."""
     job = get_visible(_jobs(), request.user, pk=pk)
-    can_edit = Job.objects.editable_by(request.user).filter(pk=job.pk).exists()
-    context = {"job": job, "project": job.project, "can_edit": can_edit}
-    return render(request, "jobs/_trainings.html", {**context, **_trainings(request, job, can_edit=can_edit)})
+    return render(request, "jobs/_trainings.html", _with_trainings(request, job))
 
 
 @login_required
@@ -143,12 +150,14 @@ def job_check(request: HttpRequest, pk: int) -> HttpResponse:
 def job_details(request: HttpRequest, pk: int) -> HttpResponse:
     """What the job was made of."""
     job = get_visible(_jobs(), request.user, pk=pk)
-    context = {
-        "inputs": list(job.data_by_input().items()),
-        "algorithm": algorithm_title(job.algorithm) if job.algorithm else "",
-        "instance": instance_text(job),
-    }
-    return render(request, "jobs/details.html", {**_job_context(request, job), **context})
+    context = job_frame(
+        request,
+        job,
+        inputs=list(job.data_by_input().items()),
+        algorithm=algorithm_title(job.algorithm) if job.algorithm else "",
+        instance=instance_text(job),
+    )
+    return render(request, "jobs/details.html", context)
 
 
 @login_required
@@ -169,7 +178,7 @@ def job_edit(request: HttpRequest, pk: int) -> HttpResponse:
             update_job(job, **given)
             messages.success(request, _("The job was saved."))
             return redirect("jobs:details", job.pk)
-    return render(request, "jobs/edit.html", {**_job_context(request, job, (_("Edit"), None)), "form": form})
+    return render(request, "jobs/edit.html", job_frame(request, job, (_("Edit"), None), form=form))
 
 
 @login_required
@@ -186,23 +195,7 @@ def _jobs() -> Any:
     return Job.objects.with_state().select_related("project", "creator")
 
 
-def _trainings(request: HttpRequest, job: Job, *, can_edit: bool) -> dict[str, Any]:
+def _with_trainings(request: HttpRequest, job: Job) -> dict[str, Any]:
+    context = job_frame(request, job, polled=job.trainings.filter(status__in=ACTIVE).exists())
     trainings = job.trainings.with_deployed().select_related("job__project", "creator")
-    table = TrainingTable(trainings, can_edit=can_edit)
-    RequestConfig(request, paginate={"per_page": PER_PAGE}).configure(table)
-    return {"table": table, "polled": job.trainings.filter(status__in=ACTIVE).exists()}
-
-
-def _context(request: HttpRequest, project: Project, *crumbs: tuple[str, str | None]) -> dict[str, Any]:
-    """What every page of the section shows around its own."""
-    jobs = (_("Jobs"), reverse("jobs:list", args=[project.pk]))
-    return {
-        "project": project,
-        "section": "jobs",
-        "breadcrumbs": [(project.name, reverse("datasets:list", args=[project.pk])), jobs, *crumbs],
-        "can_edit": Project.objects.editable_by(request.user).filter(pk=project.pk).exists(),
-    }
-
-
-def _job_context(request: HttpRequest, job: Job, *crumbs: tuple[str, str | None]) -> dict[str, Any]:
-    return {**_context(request, job.project, (job.name, job.get_absolute_url()), *crumbs), "job": job}
+    return context | {"table": paged(TrainingTable(trainings, can_edit=context["can_edit"]), request)}
