@@ -44,7 +44,6 @@ class DatasetViewSet(ListModelMixin, ScopedViewSet):
 
     queryset = Dataset.objects.select_related("project", "creator")
     serializer_class = DatasetSerializer
-    lookup_value_converter = "int"
     parents: ClassVar = {"project": "project"}
     search_fields = ("name", "description")
     ordering_fields = ("name", "created_at", "changed_at")
@@ -81,7 +80,6 @@ class DataViewSet(ListModelMixin, ScopedViewSet):
 
     queryset = Data.objects.select_related("dataset__project", "creator")
     serializer_class = DataSerializer
-    lookup_value_converter = "int"
     parents: ClassVar = {"dataset": "dataset", "project": "dataset__project"}
     search_fields = ("name", "description")
     ordering_fields = ("name", "created_at", "changed_at", "size_bytes", "file_count")

@@ -11,6 +11,7 @@ class DatasetsConfig(AppConfig):
         from dlmodeler_site import registry
 
         registry.register_dependants(usage.running_data)
+        registry.register_contents(usage.delete_in_project)
         registry.register_counter("data", usage.count_data)
         registry.register_counter("bytes", usage.count_bytes)
         registry.register_duty("incoming", every_s=600, run=incoming.sweep)

@@ -6,6 +6,7 @@ from django.db.models import Count, Model
 from django.utils.translation import gettext as _
 
 from datasets.models import Data
+from deployments.deploy import delete_deployment
 from deployments.models import Deployment, PredictionJob
 from dlmodeler_site.registry import Dependant
 from dlmodeler_site.work.models import ACTIVE
@@ -33,6 +34,12 @@ def in_use_by(row: Model) -> Iterator[Dependant]:
         yield Dependant(_("deployment"), name)
     for name in jobs.values_list("name", flat=True):
         yield Dependant(_("prediction job"), name)
+
+
+def delete_in_project(project: Model) -> None:
+    """Delete the project's deployments with their tokens and prediction jobs."""
+    for deployment in Deployment.objects.filter(project=project.pk):
+        delete_deployment(deployment)
 
 
 def count_deployments(project_ids: list[int]) -> dict[int, int]:

@@ -86,6 +86,7 @@ class ScopedViewSet(GenericViewSet[Any]):
     """
 
     parents: ClassVar[dict[str, str]] = {}
+    lookup_value_converter = "int"
 
     def get_queryset(self) -> Any:
         queryset = self.queryset.visible_to(self.request.user)  # type: ignore[union-attr, arg-type]

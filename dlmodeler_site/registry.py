@@ -39,6 +39,7 @@ class Dependant:
 
 duties: list[Duty] = []
 _dependants: list[Callable[[Model], Iterator[Dependant]]] = []
+_contents: list[Callable[[Model], None]] = []
 _counters: dict[str, Callable[[list[int]], dict[int, int]]] = {}
 
 
@@ -57,6 +58,17 @@ def register_dependants(find: Callable[[Model], Iterator[Dependant]]) -> None:
 def dependants(row: Model) -> list[Dependant]:
     """What uses `row` and so refuses its deletion."""
     return [dependant for find in _dependants for dependant in find(row)]
+
+
+def register_contents(delete: Callable[[Model], None]) -> None:
+    """`delete(project)` deletes, with their files, the app's rows that lie in the project."""
+    _contents.append(delete)
+
+
+def delete_contents(project: Model) -> None:
+    """Empty the project, the uppermost layer first."""
+    for delete in reversed(_contents):
+        delete(project)
 
 
 def register_counter(name: str, count: Callable[[list[int]], dict[int, int]]) -> None:

@@ -115,7 +115,7 @@ class JobInput(models.Model):
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="inputs")
     name = models.CharField(max_length=50)
-    data = models.ForeignKey(Data, on_delete=models.PROTECT, related_name="job_inputs")
+    data = models.ForeignKey(Data, on_delete=models.RESTRICT, related_name="job_inputs")
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["job", "name"], name="one_data_per_input")]

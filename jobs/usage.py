@@ -8,14 +8,22 @@ from django.utils.translation import gettext as _
 from datasets.models import Data, Dataset
 from dlmodeler_site import registry
 from dlmodeler_site.work.models import ACTIVE
+from jobs.definition import delete_job
 from jobs.models import Job, Training
 from projects.models import Project
 
 
 def register() -> None:
     registry.register_dependants(dependants)
+    registry.register_contents(delete_in_project)
     registry.register_counter("jobs", count_jobs)
     registry.register_counter("running", count_active_trainings)
+
+
+def delete_in_project(project: Model) -> None:
+    """Delete the project's jobs with their trainings and models."""
+    for job in Job.objects.filter(project=project.pk):
+        delete_job(job)
 
 
 def dependants(row: Model) -> Iterator[registry.Dependant]:

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from dlmodeler_site.access import Role
 from dlmodeler_site.errors import Conflict, UserError
-from dlmodeler_site.registry import dependants
+from dlmodeler_site.registry import delete_contents, dependants
 from dlmodeler_site.slugs import unique_slug
 from dlmodeler_site.storage import workspace
 from projects.models import Membership, Project
@@ -95,5 +95,6 @@ def delete_project(project: Project) -> None:
             details={"used_by": [str(each) for each in used_by]},
         )
     key = project.files_key
+    delete_contents(project)
     project.delete()
     workspace().delete_tree(key)

@@ -42,7 +42,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=50)),
-                ('data', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='job_inputs', to='datasets.data')),
+                ('data', models.ForeignKey(on_delete=django.db.models.deletion.RESTRICT, related_name='job_inputs', to='datasets.data')),
                 ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='inputs', to='jobs.job')),
             ],
         ),

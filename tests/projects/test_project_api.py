@@ -2,8 +2,12 @@
 
 import pytest
 
+from deployments.models import Deployment, PredictionJob
+from dlmodeler_site.storage import workspace
+from dlmodeler_site.work.models import Status
+from jobs.models import Job, JobInput, Training
 from projects.models import Project
-from tests.cast import api, make_cast, make_user
+from tests.cast import api, make_cast, make_data, make_dataset, make_user, png
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/projects/"
@@ -85,3 +89,32 @@ def test_the_same_idempotency_key_makes_one_project() -> None:
     ]
     assert answers[0]["id"] == answers[1]["id"]
     assert Project.objects.count() == 1
+
+
+def test_deleting_a_project_deletes_all_that_is_in_it() -> None:
+    cast = make_cast()
+    data = make_data(make_dataset(cast.project), [("a.png", png())])
+    job = Job.objects.create(project=cast.project, name="job", slug="job")
+    JobInput.objects.create(job=job, name="images", data=data)
+    training = Training.objects.create(job=job, name="training", slug="training", status=Status.COMPLETED)
+    deployment = Deployment.objects.create(
+        project=cast.project, training=training, name="deployment", wanted="stopped", status="stopped"
+    )
+    PredictionJob.objects.create(
+        deployment=deployment, data=data, name="prediction", slug="prediction", status=Status.COMPLETED
+    )
+    thumbnail = data.files.get().thumbnail_key
+    assert workspace().exists(thumbnail)
+    assert api(cast.alice).delete(f"{URL}{cast.project.pk}/").status_code == 204
+    assert not Project.objects.exists()
+    assert not workspace().exists(thumbnail)
+    assert not list(workspace().keys("project"))
+
+
+def test_a_project_is_not_deleted_while_something_in_it_runs() -> None:
+    cast = make_cast()
+    job = Job.objects.create(project=cast.project, name="job", slug="job")
+    Training.objects.create(job=job, name="busy", slug="busy", status=Status.RUNNING)
+    answer = api(cast.alice).delete(f"{URL}{cast.project.pk}/")
+    assert (answer.status_code, answer.json()["reason"]) == (409, "in_use")
+    assert "busy" in answer.json()["error"]
