@@ -24,7 +24,7 @@ class NamedForm(SiteForm):
 
     name = forms.CharField(label=gettext_lazy("Name"), max_length=100)
     description = forms.CharField(
-        label=gettext_lazy("Description"), max_length=2000, required=False, widget=forms.Textarea
+        label=gettext_lazy("Description"), max_length=2000, required=False, widget=forms.Textarea(attrs={"rows": 3})
     )
 
 
@@ -56,7 +56,7 @@ class DataFields(SiteForm):
     class_names = forms.CharField(
         label=gettext_lazy("Class names"),
         required=False,
-        widget=forms.Textarea(attrs={"placeholder": "0=forest\n1=buildings"}),
+        widget=forms.Textarea(attrs={"rows": 6, "placeholder": "0=forest\n1=buildings"}),
         help_text=CLASS_NAMES_HELP,
     )
 

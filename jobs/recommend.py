@@ -120,7 +120,12 @@ def _recommendation(images: Data, labels: Data | None, found: Examination) -> Re
             "fewest": numbers[0],
             "most": numbers[-1],
         },
-        _("They measure %(least_width)s x %(least_height)s to %(most_width)s x %(most_height)s pixels.") % sizes,
+        (
+            _("They measure %(most_width)s x %(most_height)s pixels.")
+            if (sizes["least_width"], sizes["least_height"]) == (sizes["most_width"], sizes["most_height"])
+            else _("They measure %(least_width)s x %(least_height)s to %(most_width)s x %(most_height)s pixels.")
+        )
+        % sizes,
     ]
     if found.errors:
         parts.append(

@@ -226,6 +226,7 @@ def _fit_classes(
                 "Set it to at least %(count)s."
             ) % {"received": hyperparameters[CLASSES], "count": len(labels), "classes": listed(labels, most=20)}
             problems.add(index, CLASSES, sentence, reason="num_types_too_small")
+        complete[index] = {each.name: hyperparameters[each.name] for each in manifest.hyperparameters}
 
 
 def _queue(user: User, job: Job, instance: Instance, name: str, hyperparameters: dict[str, Any]) -> Training:

@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 import django_tables2 as tables
 from django.utils.translation import gettext_lazy as _
 
-from jobs.algorithms.registry import UnknownAlgorithmError, manifest
 from jobs.durations import duration
 from jobs.models import Job, Training
+from jobs.titles import algorithm_title, instance_text
 
 
 class JobTable(tables.Table):
@@ -109,17 +109,3 @@ class TrainingTable(tables.Table):
 
     def render_run_time(self, value: float) -> str:
         return duration(value)
-
-
-def algorithm_title(name: str) -> str:
-    """What people call the algorithm; its id where it is not known any more."""
-    try:
-        return str(_(manifest(name).title))
-    except UnknownAlgorithmError:
-        return name
-
-
-def instance_text(row: Job | Training) -> str:
-    """ "CPU", "GPU x 2"."""
-    kind = row.get_instance_kind_display()
-    return kind if row.instance_kind == "cpu" else f"{kind} × {row.instance_count}"

@@ -22,9 +22,10 @@ from jobs.forms import InstanceForm, TrainingFormSet
 from jobs.instances import gpu_count
 from jobs.models import Job, Training
 from jobs.monitoring import progress_of
-from jobs.tables import algorithm_title, instance_text
+from jobs.titles import algorithm_title, instance_text, titled_inputs
 from jobs.views import job_frame
 
+SHOWN_ELSEWHERE = ("data", "hyperparameters", "seed", "ended")  # of the record of a run
 TABS = (("graph", "chart-line"), ("log", "file-text"), ("details", "info-circle"))
 
 
@@ -65,7 +66,7 @@ def training_create(request: HttpRequest, pk: int) -> HttpResponse:
         form=form,
         formset=formset,
         failure=failure,
-        inputs=list(job.data_by_input().items()),
+        inputs=titled_inputs(job),
         gpus=gpu_count(),
     )
     return render(request, "jobs/training_create.html", context)
@@ -163,10 +164,10 @@ def _log(training: Training, offset: int) -> dict[str, Any]:
 
 
 def _details(training: Training) -> dict[str, Any]:
-    shown = {key: value for key, value in training.record_of_run.items() if key not in ("data", "hyperparameters")}
+    shown = {key: value for key, value in training.record_of_run.items() if key not in SHOWN_ELSEWHERE}
     return {
         "hyperparameters": list(training.hyperparameters.items()),
-        "inputs": list(training.job.data_by_input().items()),
+        "inputs": titled_inputs(training.job),
         "data_hashes": list(training.record_of_run.get("data", {}).items()),
         "record": list(_flat(shown)),
         "algorithm": algorithm_title(training.job.algorithm),

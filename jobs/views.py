@@ -23,7 +23,8 @@ from jobs.forms import BasicJobForm, CustomJobForm, EditBasicJobForm, NamedForm
 from jobs.instances import gpu_count
 from jobs.models import Job
 from jobs.recommend import Advice, recommend
-from jobs.tables import JobTable, TrainingTable, algorithm_title, instance_text
+from jobs.tables import JobTable, TrainingTable
+from jobs.titles import algorithm_title, instance_text, titled_inputs
 from projects.models import Project
 from projects.pages import Crumb, frame
 
@@ -153,7 +154,7 @@ def job_details(request: HttpRequest, pk: int) -> HttpResponse:
     context = job_frame(
         request,
         job,
-        inputs=list(job.data_by_input().items()),
+        inputs=titled_inputs(job),
         algorithm=algorithm_title(job.algorithm) if job.algorithm else "",
         instance=instance_text(job),
     )
