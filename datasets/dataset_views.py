@@ -13,12 +13,12 @@ from django.views.decorators.http import require_POST, require_safe
 
 from datasets import versions
 from datasets.choices import IMAGES, TABLES
-from datasets.forms import DatasetForm, NewDatasetForm
+from datasets.forms import NewDatasetForm
 from datasets.models import Data, Dataset
 from datasets.tables import DatasetTable, DataTable
 from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.errors import UserError
-from dlmodeler_site.forms import errors_on
+from dlmodeler_site.forms import NamedForm, errors_on
 from dlmodeler_site.lists import is_searched, paged, searched
 from dlmodeler_site.parameters import as_whole_number, whole_number
 from dlmodeler_site.slugs import unique_slug
@@ -113,7 +113,7 @@ def dataset_edit(request: HttpRequest, pk: int) -> HttpResponse:
     """Change name and description."""
     dataset = get_editable(Dataset.objects.select_related("project"), request.user, pk=pk)
     initial = {"name": dataset.name, "description": dataset.description}
-    form = DatasetForm(request.POST or None, initial=initial)
+    form = NamedForm(request.POST or None, initial=initial)
     if form.is_valid():
         with errors_on(form):
             versions.update_dataset(dataset, **form.cleaned_data)

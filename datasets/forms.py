@@ -6,46 +6,32 @@ from itertools import groupby
 from typing import Any
 
 from django import forms
-from django.utils.translation import gettext as _g
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext, gettext_lazy
 
 from datasets.choices import IMAGES, completed_data
 from datasets.models import Data
 from datasets.preprocessing.operation import Operation, Parameter
 from datasets.preprocessing.registry import OPERATIONS
-from dlmodeler_site.forms import SiteForm
+from dlmodeler_site.forms import NamedForm
 from projects.models import Project
 
 
-class DatasetForm(SiteForm):
-    """A dataset's words."""
-
-    name = forms.CharField(label=_("Name"), max_length=100)
-    description = forms.CharField(
-        label=_("Description"), max_length=2000, required=False, widget=forms.Textarea(attrs={"rows": 3})
-    )
-
-
-class DataForm(SiteForm):
+class DataForm(NamedForm):
     """A raw data's words; its files follow by themselves."""
 
-    name = forms.CharField(label=_("Name"), max_length=100)
-    description = forms.CharField(
-        label=_("Description"), max_length=2000, required=False, widget=forms.Textarea(attrs={"rows": 2})
-    )
     labels_from_folders = forms.BooleanField(
-        label=_("Folder names are labels"),
+        label=gettext_lazy("Folder names are labels"),
         required=False,
-        help_text=_("A file's label is the name of the folder that it lies in, as in forest/1.jpg."),
+        help_text=gettext_lazy("A file's label is the name of the folder that it lies in, as in forest/1.jpg."),
     )
 
 
 class NewDatasetForm(DataForm):
     """A dataset and its first raw data."""
 
-    dataset_name = forms.CharField(label=_("Name"), max_length=100)
+    dataset_name = forms.CharField(label=gettext_lazy("Name"), max_length=100)
     dataset_description = forms.CharField(
-        label=_("Description"), max_length=2000, required=False, widget=forms.Textarea(attrs={"rows": 2})
+        label=gettext_lazy("Description"), max_length=2000, required=False, widget=forms.Textarea
     )
 
 
@@ -58,18 +44,14 @@ class OperationFields:
     values: list[tuple[forms.BoundField, str]]
 
 
-class PreprocessForm(SiteForm):
+class PreprocessForm(NamedForm):
     """Which data, which operations, and what the result is called. The operations run in the order shown."""
 
-    name = forms.CharField(label=_("Name"), max_length=100)
-    description = forms.CharField(
-        label=_("Description"), max_length=2000, required=False, widget=forms.Textarea(attrs={"rows": 2})
-    )
     on_error = forms.ChoiceField(
-        label=_("Files that cannot be preprocessed"),
+        label=gettext_lazy("Files that cannot be preprocessed"),
         choices=[
-            (Data.OnError.FAIL, _("Fail, and list them")),
-            (Data.OnError.SKIP, _("Skip them, and list them in the result")),
+            (Data.OnError.FAIL, gettext_lazy("Fail, and list them")),
+            (Data.OnError.SKIP, gettext_lazy("Skip them, and list them in the result")),
         ],
         initial=Data.OnError.FAIL,
         widget=forms.RadioSelect,
@@ -78,10 +60,10 @@ class PreprocessForm(SiteForm):
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.choosable = completed_data(project, content=IMAGES).order_by("dataset__name", "dataset", "-created_at")
-        choices = [("", _("Choose a data")), *_grouped(self.choosable)]
-        self.fields["data_id"] = forms.TypedChoiceField(label=_("Data"), coerce=int, choices=choices)
+        choices = [("", gettext_lazy("Choose a data")), *_grouped(self.choosable)]
+        self.fields["data_id"] = forms.TypedChoiceField(label=gettext_lazy("Data"), coerce=int, choices=choices)
         for operation in OPERATIONS.values():
-            self.fields[f"op-{operation.name}"] = forms.BooleanField(label=_g(operation.title), required=False)
+            self.fields[f"op-{operation.name}"] = forms.BooleanField(label=gettext(operation.title), required=False)
             for parameter in operation.parameters:
                 self.fields[_field_name(operation, parameter)] = _number_field(parameter)
 
@@ -101,7 +83,7 @@ class PreprocessForm(SiteForm):
                 if not on:
                     self.errors.pop(field, None)
                 elif cleaned.get(field) is None and field not in self.errors:
-                    self.add_error(field, _g("Give a number, or switch this off."))
+                    self.add_error(field, gettext("Give a number, or switch this off."))
         return cleaned
 
     def steps(self) -> list[dict[str, Any]]:
@@ -127,7 +109,7 @@ def _field_name(operation: Operation, parameter: Parameter) -> str:
 def _number_field(parameter: Parameter) -> forms.Field:
     kind: type[forms.Field] = forms.IntegerField if parameter.is_integer else forms.FloatField
     limits: dict[str, Any] = {"min_value": parameter.minimum, "max_value": parameter.maximum}
-    field = kind(label=_g(parameter.title), required=False, initial=f"{parameter.default:g}", **limits)
+    field = kind(label=gettext(parameter.title), required=False, initial=f"{parameter.default:g}", **limits)
     field.widget.attrs.update({"class": "form-control", "step": f"{parameter.step:g}"})
     return field
 

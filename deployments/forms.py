@@ -8,19 +8,15 @@ from django.utils.translation import gettext_lazy as _
 from datasets.choices import IMAGES, completed_data
 from deployments.browse import training_of
 from deployments.models import Deployment
-from dlmodeler_site.forms import SiteForm
+from dlmodeler_site.forms import NamedForm, SiteForm
 from jobs.instances import gpu_count
 from jobs.models import Instance, InstanceKind, Training
 from projects.models import Project
 
 
-class DeploymentForm(SiteForm):
+class DeploymentForm(NamedForm):
     """Deploy the training that the chosen model file is of."""
 
-    name = forms.CharField(label=_("Name"), max_length=100)
-    description = forms.CharField(
-        label=_("Description"), max_length=2000, required=False, widget=forms.Textarea({"rows": 3})
-    )
     instance = forms.ChoiceField(label=_("Instance"), widget=forms.RadioSelect)
     model_file = forms.CharField(label=_("Model file"), max_length=600, widget=forms.HiddenInput)
     preprocess = forms.BooleanField(label=_("Connect preprocessing to the deployment"), required=False)
@@ -59,13 +55,6 @@ class DeploymentForm(SiteForm):
         return Instance(kind, int(count))
 
 
-class EditForm(SiteForm):
-    name = forms.CharField(label=_("Name"), max_length=100)
-    description = forms.CharField(
-        label=_("Description"), max_length=2000, required=False, widget=forms.Textarea({"rows": 3})
-    )
-
-
 class TokenForm(SiteForm):
     name = forms.CharField(label=_("Name"), max_length=100, help_text=_("Who uses it, for example: nightly report"))
     expires_at = forms.DateTimeField(
@@ -73,13 +62,9 @@ class TokenForm(SiteForm):
     )
 
 
-class PredictionJobForm(SiteForm):
+class PredictionJobForm(NamedForm):
     """Predict all images of a data."""
 
-    name = forms.CharField(label=_("Name"), max_length=100)
-    description = forms.CharField(
-        label=_("Description"), max_length=2000, required=False, widget=forms.Textarea({"rows": 3})
-    )
     data: Any = forms.ModelChoiceField(
         label=_("Test data"),
         queryset=None,

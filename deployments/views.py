@@ -11,13 +11,13 @@ from datasets.steps import described_steps
 from deployments import deploy
 from deployments.addresses import address_of, serving_base
 from deployments.browse import model_nodes, training_of
-from deployments.forms import DeploymentForm, EditForm, TokenForm
+from deployments.forms import DeploymentForm, TokenForm
 from deployments.models import Deployment, DeploymentToken
 from deployments.pages import deployment_frame
 from deployments.tables import DeploymentTable
 from deployments.tokens import create_token, first_token, revoke_token, rotate_token, show_token
 from dlmodeler_site.access import get_editable, get_visible
-from dlmodeler_site.forms import errors_on
+from dlmodeler_site.forms import NamedForm, errors_on
 from dlmodeler_site.lists import is_searched, paged, searched
 from dlmodeler_site.parameters import whole_number
 from jobs.models import Training
@@ -129,7 +129,7 @@ def deployment_edit(request: HttpRequest, pk: int) -> HttpResponse:
     """Change name and description."""
     deployment = get_editable(DEPLOYMENTS, request.user, pk=pk)
     initial = {"name": deployment.name, "description": deployment.description}
-    form = EditForm(request.POST or None, initial=initial)
+    form = NamedForm(request.POST or None, initial=initial)
     if form.is_valid():
         with errors_on(form):
             deploy.edit_deployment(deployment, **form.cleaned_data)

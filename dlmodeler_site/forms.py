@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext_lazy
 
 from dlmodeler_site.errors import UserError
 
@@ -19,11 +20,23 @@ def errors_on(form: forms.BaseForm) -> Iterator[None]:
         form.add_error(field, error.message)
 
 
+_DJANGOS_ROWS = forms.Textarea().attrs["rows"]
+
+
 class SiteForm(forms.Form):
-    """A form whose crispy layout is rendered inside the page's own <form>."""
+    """A form that is rendered inside the page's own <form>; a text area that does not say else has three rows."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for field in self.fields.values():
-            if isinstance(field.widget, forms.Textarea):
-                field.widget.attrs.setdefault("rows", 3)
+            if isinstance(field.widget, forms.Textarea) and field.widget.attrs["rows"] == _DJANGOS_ROWS:
+                field.widget.attrs["rows"] = 3
+
+
+class NamedForm(SiteForm):
+    """Name and description."""
+
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=100)
+    description = forms.CharField(
+        label=gettext_lazy("Description"), max_length=2000, required=False, widget=forms.Textarea
+    )

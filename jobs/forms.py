@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from datasets.models import Data
-from dlmodeler_site.forms import SiteForm
+from dlmodeler_site.forms import NamedForm, SiteForm
 from dlmodeler_site.parameters import as_whole_number
 from jobs.algorithms.base import Hyperparameter, Manifest
 from jobs.algorithms.registry import manifests
@@ -17,15 +17,6 @@ from jobs.submit import MOST_TRAININGS, NAME_LENGTH, TrainingRequest
 from projects.models import Project
 
 CLASS_NAMES_HELP = gettext_lazy("One line for each label, such as 0=forest. Pages and predictions then speak in names.")
-
-
-class NamedForm(SiteForm):
-    """Name and description."""
-
-    name = forms.CharField(label=gettext_lazy("Name"), max_length=100)
-    description = forms.CharField(
-        label=gettext_lazy("Description"), max_length=2000, required=False, widget=forms.Textarea(attrs={"rows": 3})
-    )
 
 
 class InstanceForm(SiteForm):
@@ -162,7 +153,7 @@ class EditBasicJobForm(DataFields, NamedForm):
         }
 
 
-class TrainingForm(forms.Form):
+class TrainingForm(SiteForm):
     """One training of several: its name and its hyperparameters. Values are judged by `jobs.submit`, not here."""
 
     name = forms.CharField(label=gettext_lazy("Name"), max_length=NAME_LENGTH, required=False)

@@ -12,14 +12,14 @@ from django.views.decorators.http import require_POST, require_safe
 
 from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.errors import UserError
-from dlmodeler_site.forms import errors_on
+from dlmodeler_site.forms import NamedForm, errors_on
 from dlmodeler_site.lists import is_searched, paged, searched
 from dlmodeler_site.parameters import as_whole_number
 from dlmodeler_site.work.models import ACTIVE
 from jobs import preflight
 from jobs.algorithms.registry import manifests
 from jobs.definition import create_job, delete_job, update_job
-from jobs.forms import BasicJobForm, CustomJobForm, EditBasicJobForm, NamedForm
+from jobs.forms import BasicJobForm, CustomJobForm, EditBasicJobForm
 from jobs.instances import gpu_count
 from jobs.models import Job
 from jobs.recommend import Advice, recommend
