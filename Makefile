@@ -65,10 +65,10 @@ format: setup-dev ## put the code into shape
 	$(BIN)/ruff format
 
 bench: setup-dev ## the benchmark table
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m benchmarks
 
 soak: setup-dev ## the full counts: hours
-	$(BIN)/python -m tests.soak
+	$(BIN)/python -m benchmarks.soak
 
 lock: $(DEV) ## newest versions that fit the *.in files
 	for name in requirements-setup requirements requirements-dev; do \
@@ -104,7 +104,7 @@ $(DEV): | $(BIN)/uv
 define install
 @rm -f .venv/.runtime-* .venv/.dev-*
 $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-setup.txt
-$(BIN)/uv pip sync --python $(BIN)/python --require-hashes $(1)
+$(BIN)/uv pip sync --compile-bytecode --python $(BIN)/python --require-hashes $(1)
 @echo "$(CURDIR)" > "$(SITE_PACKAGES)/dl-modeler.pth"
 endef
 

@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from django.http import FileResponse, HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -132,13 +133,18 @@ class DataViewSet(ListModelMixin, ScopedViewSet):
         wanted = request.query_params.get("n")
         if wanted is not None and not (wanted.isdigit() and 1 <= int(wanted) <= _MAX_SAMPLE):
             raise UserError(
-                f"?n= is a whole number from 1 to {_MAX_SAMPLE}; received “{wanted[:20]}”.", reason="invalid", field="n"
+                _("?n= is a whole number from 1 to %(most)s; received “%(received)s”.")
+                % {"most": _MAX_SAMPLE, "received": wanted[:20]},
+                reason="invalid",
+                field="n",
             )
         files = random_files(data, int(wanted or 1))
         if wanted is not None:
             return Response(self._files(files, many=True))
         if not files:
-            raise UserError(f"“{data.name}” has no sound file to show.", reason="no_files", status=404)
+            raise UserError(
+                _("“%(name)s” has no sound file to show.") % {"name": data.name}, reason="no_files", status=404
+            )
         return Response(self._files(files[0]))
 
     @extend_schema(responses=ProfileSerializer)
@@ -200,7 +206,8 @@ class DataFileViewSet(ListModelMixin, ScopedViewSet):
         if state := parameters.get("state"):
             if state not in File.State.values:
                 raise UserError(
-                    f"?state= is one of {', '.join(File.State.values)}; received “{state[:20]}”.",
+                    _("?state= is one of %(states)s; received “%(received)s”.")
+                    % {"states": ", ".join(File.State.values), "received": state[:20]},
                     reason="invalid",
                     field="state",
                 )

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -54,7 +55,7 @@ def idempotent(view: View) -> View:
         if not key:
             return view(self, request, *args, **kwargs)
         if len(key) > 200:
-            raise UserError("Idempotency-Key may have at most 200 characters.", reason="invalid_idempotency_key")
+            raise UserError(_("Idempotency-Key may have at most 200 characters."), reason="invalid_idempotency_key")
         digest = hashlib.sha256(f"{request.method} {request.path} {key}".encode()).hexdigest()
         IdempotentAnswer.objects.filter(created_at__lt=timezone.now() - timedelta(hours=24)).delete()
         with transaction.atomic():
@@ -94,7 +95,8 @@ class ScopedViewSet(GenericViewSet[Any]):
             if value := self.request.query_params.get(parameter):
                 if not value.isdigit():
                     raise UserError(
-                        f"?{parameter}= takes the id of a {parameter}, a whole number; received “{value}”.",
+                        _("?%(parameter)s= takes an id, a whole number; received “%(received)s”.")
+                        % {"parameter": parameter, "received": value},
                         reason="invalid",
                     )
                 queryset = queryset.filter(**{look_up: int(value)})

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
+from django.utils.translation import gettext as _
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -54,9 +55,9 @@ def api_exception_handler(error: Exception, context: dict[str, Any]) -> Response
     if isinstance(error, UserError):
         return Response(error.body(), status=error.status)
     if isinstance(error, Http404):
-        return _answer("There is no such object, or you may not see it.", "not_found", 404)
+        return _answer(_("There is no such object, or you may not see it."), "not_found", 404)
     if isinstance(error, PermissionDenied):
-        return _answer(str(error) or "You may see this, but not change it.", "forbidden", 403)
+        return _answer(str(error) or _("You may see this, but not change it."), "forbidden", 403)
     if isinstance(error, exceptions.ValidationError):
         return _answer(_sentence(error.detail), "invalid", 400, {"fields": error.detail})
     if isinstance(error, exceptions.APIException):
@@ -69,7 +70,7 @@ def api_exception_handler(error: Exception, context: dict[str, Any]) -> Response
         return _answer(str(error.detail), code if isinstance(code, str) else "invalid", error.status_code, {}, headers)
     log.exception("unexpected error in %s", context.get("view"))
     return _answer(
-        f"Something went wrong on our side. Reference: {current_request_id()}",
+        _("Something went wrong on our side. Reference: %(reference)s") % {"reference": current_request_id()},
         "internal",
         500,
         {"reference": current_request_id()},

@@ -60,11 +60,11 @@ def create_trainings(user: User, job: Job, instance: Instance, requests: Sequenc
     problems = _Problems()
     _check_names(names, problems)
     complete = [_hyperparameters(manifest, index, request, problems) for index, request in enumerate(requests)]
-    problems.raise_if_any()
     examination = preflight.examine_job(job)
-    examination.raise_errors()
-    _fit_classes(manifest, complete, examination, problems)
+    if not examination.errors:  # so that everything wrong with the request is told at once
+        _fit_classes(manifest, complete, examination, problems)
     problems.raise_if_any()
+    examination.raise_errors()
     try:
         with transaction.atomic():
             return [
@@ -199,7 +199,7 @@ def _hyperparameters(manifest: Manifest, index: int, request: TrainingRequest, p
     if follows:
         given[CLASSES] = manifest.hyperparameter(CLASSES).minimum
     try:
-        complete = validate_hyperparameters(manifest, given)
+        complete = validate_hyperparameters(manifest, given, _)
     except HyperparameterError as error:
         for name, sentence in error.details.items():
             problems.add(index, name, f"{sentence}.", reason="invalid_hyperparameters")
@@ -215,8 +215,11 @@ def _fit_classes(
     """Fill in num_types where it is missing, and refuse one that is too small for the labels."""
     labels = list(examination.images_of)
     for index, hyperparameters in enumerate(complete):
+        if not hyperparameters:  # refused already
+            continue
         try:
-            parsed = manifest.hyperparameter(CLASSES).parse(hyperparameters.setdefault(CLASSES, len(labels)))
+            value = hyperparameters.setdefault(CLASSES, len(labels))
+            parsed = manifest.hyperparameter(CLASSES).parse(value, _)
             make_label_map(labels, int(parsed))
         except ValueError as error:
             problems.add(index, CLASSES, f"{error}.", reason="invalid_hyperparameters")

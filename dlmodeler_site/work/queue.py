@@ -2,6 +2,7 @@
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django_q.models import OrmQ
 from django_q.tasks import async_task
 
@@ -17,8 +18,12 @@ def submit(work: Work, *, of: tuple[str, ...] = (Status.QUEUED,)) -> None:
         if not work.enqueue(of=of):
             work.refresh_from_db(fields=["status"])
             raise Conflict(
-                f"“{work}” is {work.get_status_display().lower()}; it can only be queued while it is "
-                f"{' or '.join(Status(state).label.lower() for state in of)}.",
+                _("“%(work)s” is %(status)s; it can only be queued while it is: %(allowed)s.")
+                % {
+                    "work": work,
+                    "status": work.get_status_display().lower(),
+                    "allowed": ", ".join(str(Status(state).label).lower() for state in of),
+                },
                 reason="wrong_state",
             )
         ring(work)
@@ -52,8 +57,11 @@ def waiting_reason(work: Work) -> str:
             elif other.queued_at and work.queued_at and other.queued_at < work.queued_at:
                 ahead += 1
     if running or ahead:
-        return f"Waiting for a free worker: {running} running and {ahead} queued before it on the {work.queue} queue."
-    return f"Waiting for a worker of the {work.queue} queue to take it."
+        sentence = _(
+            "Waiting for a free worker: %(running)s running and %(ahead)s queued before it on the %(queue)s queue."
+        )
+        return sentence % {"running": running, "ahead": ahead, "queue": work.queue}
+    return _("Waiting for a worker of the %(queue)s queue to take it.") % {"queue": work.queue}
 
 
 def _name(work: Work) -> str:

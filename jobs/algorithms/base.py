@@ -2,11 +2,12 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 Value = int | float | bool | str
+Translate = Callable[[str], str]  # the message catalogue's look-up, from who has one
 
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 _BOOLEANS = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
@@ -44,23 +45,26 @@ class Hyperparameter:
     def required(self) -> bool:
         return self.default is None
 
-    @property
-    def allowed(self) -> str:
+    def allowed(self, translate: Translate = str) -> str:
         """The values it takes, in words: "a whole number from 1 to 100"."""
         if self.type == "bool":
-            return "true or false"
+            return translate(gettext_noop("true or false"))
         if self.type == "choice":
-            return "one of " + ", ".join(self.choices)
-        kind = "a whole number" if self.type == "int" else "a number"
+            return translate(gettext_noop("one of %(choices)s")) % {"choices": ", ".join(self.choices)}
+        is_int = self.type == "int"
+        limits = {"minimum": self.minimum, "maximum": self.maximum}
         if self.minimum is not None and self.maximum is not None:
-            return f"{kind} from {self.minimum:g} to {self.maximum:g}"
+            whole = gettext_noop("a whole number from %(minimum)g to %(maximum)g")
+            return translate(whole if is_int else gettext_noop("a number from %(minimum)g to %(maximum)g")) % limits
         if self.minimum is not None:
-            return f"{kind} of at least {self.minimum:g}"
+            whole = gettext_noop("a whole number of at least %(minimum)g")
+            return translate(whole if is_int else gettext_noop("a number of at least %(minimum)g")) % limits
         if self.maximum is not None:
-            return f"{kind} of at most {self.maximum:g}"
-        return kind
+            whole = gettext_noop("a whole number of at most %(maximum)g")
+            return translate(whole if is_int else gettext_noop("a number of at most %(maximum)g")) % limits
+        return translate(gettext_noop("a whole number") if is_int else gettext_noop("a number"))
 
-    def parse(self, value: object) -> Value:
+    def parse(self, value: object, translate: Translate = str) -> Value:
         """The typed value of `value` (text from forms included).
 
         Raises:
@@ -68,7 +72,10 @@ class Hyperparameter:
         """
         parsed = self._typed(value)
         if parsed is None or not self._in_range(parsed):
-            raise ValueError(f"{self.name} must be {self.allowed}, received {value!r}")
+            sentence = translate(gettext_noop("%(name)s must be %(allowed)s, received %(received)s"))
+            raise ValueError(
+                sentence % {"name": self.name, "allowed": self.allowed(translate), "received": repr(value)}
+            )
         return parsed
 
     def _typed(self, value: object) -> Value | None:
@@ -142,15 +149,18 @@ class Manifest:
         return next(parameter for parameter in self.hyperparameters if parameter.name == name)
 
 
-def validate_hyperparameters(manifest: Manifest, values: Mapping[str, Any]) -> dict[str, Value]:
+def validate_hyperparameters(
+    manifest: Manifest, values: Mapping[str, Any], translate: Translate = str
+) -> dict[str, Value]:
     """Every hyperparameter of the algorithm, typed; defaults stand for what is absent, None or "".
 
     Raises:
         HyperparameterError: names every value that is unknown, missing or out of range.
     """
     known = {parameter.name: parameter for parameter in manifest.hyperparameters}
+    unknown = translate(gettext_noop("%(name)s is not a hyperparameter of %(algorithm)s; it takes %(known)s"))
     details = {
-        str(name): f"{name} is not a hyperparameter of {manifest.name}; it takes {', '.join(known)}"
+        str(name): unknown % {"name": name, "algorithm": manifest.name, "known": ", ".join(known)}
         for name in values
         if name not in known
     }
@@ -159,12 +169,13 @@ def validate_hyperparameters(manifest: Manifest, values: Mapping[str, Any]) -> d
         value = values.get(name)
         if value is None or value == "":
             if parameter.default is None:
-                details[name] = f"{name} is required: {parameter.allowed}"
+                required = translate(gettext_noop("%(name)s is required: %(allowed)s"))
+                details[name] = required % {"name": name, "allowed": parameter.allowed(translate)}
             else:
                 complete[name] = parameter.default
             continue
         try:
-            complete[name] = parameter.parse(value)
+            complete[name] = parameter.parse(value, translate)
         except ValueError as error:
             details[name] = str(error)
     if details:

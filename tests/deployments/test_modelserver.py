@@ -61,7 +61,7 @@ def serving(bundle: Path, path: Path, *options: str) -> Iterator[subprocess.Pope
         process.wait(10)
 
 
-def wait_until(condition, timeout_s: float = 20.0) -> None:
+def wait_until(condition, timeout_s: float = 60.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "waited too long"

@@ -82,6 +82,13 @@ def test_num_types_below_the_classes_is_refused_naming_them(cast: Cast) -> None:
     refused = start(cast, job, {"name": "a", "hyperparameters": {"num_types": 2}})
     assert (refused.status_code, refused.json()["reason"]) == (400, "num_types_too_small")
     assert "0, 1, 2" in refused.json()["error"]
+    refused = start(
+        cast,
+        job,
+        {"name": "a", "hyperparameters": {"num_types": 2}},
+        {"name": "b", "hyperparameters": {"epochs": 0}},
+    )
+    assert refused.json()["details"]["trainings"].keys() == {"0", "1"}, "all that is wrong is told at once"
 
 
 def test_name_is_unique_in_the_whole_system_and_in_the_request(cast: Cast, job: Job) -> None:

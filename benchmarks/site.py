@@ -1,0 +1,113 @@
+"""A running site for a measurement, and what its processes use."""
+
+import contextlib
+import os
+import re
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from dlmodeler_site.demo.life_cycle import Site
+from tests.e2e.site import PASSWORD, USERNAME, RunningSite, running_site
+
+MIB = 1024**2
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A running site, its operator as a client of the API, and a folder for the measurement's files."""
+
+    site: RunningSite
+    client: Site
+    folder: Path
+
+
+@contextlib.contextmanager
+def measured_site() -> Iterator[Measured]:
+    """A fresh site that is up inside the block; nothing of it is left afterwards."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        home = folder / "home"
+        home.mkdir()
+        with running_site(home) as site:
+            yield Measured(site, Site.login(site.address, USERNAME, PASSWORD), folder)
+
+
+def machine() -> str:
+    """How many cores there are, and how busy others keep them: it belongs beside every figure."""
+    return f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}"
+
+
+def part(process: psutil.Process) -> str:
+    """What the process is in the site."""
+    line = " ".join(process.cmdline())
+    if match := re.search(r"dlmodeler_site\.(wsgi|serving_wsgi)", line):
+        return {"wsgi": "web", "serving_wsgi": "serving"}[match[1]]
+    if "work.cluster" in line:
+        return f"queue {process.environ().get('Q_CLUSTER_NAME', '')}".strip()
+    if "manage.py keep" in line:
+        return "keeper"
+    if "deployments.modelserver" in line:
+        return "model server"
+    if "dlmodeler_site.supervisor" in line:
+        return "supervisor"
+    return line
+
+
+def cpu_seconds(site: RunningSite) -> dict[str, float]:
+    """CPU seconds that the living processes have used, by part of the site."""
+    used: dict[str, float] = {}
+    for process in site.processes():
+        with contextlib.suppress(psutil.Error):
+            times = process.cpu_times()
+            name = part(process)
+            used[name] = used.get(name, 0.0) + times.user + times.system
+    return used
+
+
+class MemoryPeak:
+    """Resident bytes of some processes together, looked at 20 times a second inside the block."""
+
+    def __init__(self, processes: list[psutil.Process]) -> None:
+        self.processes = processes
+        self.before_bytes = self.peak_bytes = self._now_bytes()
+        self._done = threading.Event()
+        self._watcher = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> "MemoryPeak":
+        self._watcher.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._watcher.join()
+
+    @property
+    def growth_bytes(self) -> int:
+        return self.peak_bytes - self.before_bytes
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.05):
+            self.peak_bytes = max(self.peak_bytes, self._now_bytes())
+
+    def _now_bytes(self) -> int:
+        total = 0
+        for process in self.processes:
+            with contextlib.suppress(psutil.Error):
+                total += process.memory_info().rss
+        return total
+
+
+def settle(site: RunningSite, *, timeout_s: float = 60) -> None:
+    """Wait until the site has nothing to do any more."""
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        before = sum(cpu_seconds(site).values())
+        time.sleep(2)
+        if sum(cpu_seconds(site).values()) - before < 0.3:
+            return

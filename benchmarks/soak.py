@@ -1,0 +1,321 @@
+"""SIGKILL of every process of a site at random moments: nothing is lost, run twice at once or stuck.
+
+python -m benchmarks.soak [--times 5] [--targets training runner …] [--seed N]
+
+Each kill hits one process of a running site of its own while a piece of work runs (`WORK`), or while a deployment
+answers (`ANSWERING`). Prints a row for each target and, below, what went wrong; ends with 1 if anything did.
+"""
+
+import argparse
+import contextlib
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import requests
+
+from benchmarks.photos import photos
+from dlmodeler_site.demo.life_cycle import FINAL, upload
+from tests.e2e import life
+from tests.e2e.kills import ANSWER_TIMEOUT_S, EPOCHS, Killer
+from tests.e2e.site import RunningSite, running_site, wait_until
+
+TRAINING, INSPECTION = "jobs.algorithms", "datasets.inspection"
+PREPROCESSING, PREDICTION = "datasets.preprocessing", "deployments.modelserver.batch"
+# What is killed, and the module of the work that runs meanwhile.
+WORK = {
+    "training": TRAINING,
+    "runner": TRAINING,
+    "worker": TRAINING,
+    "queue guard": TRAINING,
+    "queue main": TRAINING,
+    "queue": TRAINING,
+    "keeper": TRAINING,
+    "web": TRAINING,
+    "supervisor": TRAINING,
+    "inspection": INSPECTION,
+    "preprocessing": PREPROCESSING,
+    "prediction": PREDICTION,
+}
+ANSWERING = ("model server", "keeper (serving)", "web (serving)", "supervisor (serving)")
+ABOVE = {"runner": 1, "worker": 2, "queue guard": 3, "queue main": 4}  # generations above the computing process
+PHOTOS, PHOTO_PX = 600, 512
+END_TIMEOUT_S = 300
+
+
+@dataclass
+class Row:
+    """What came of the kills of one target."""
+
+    target: str
+    kills: int = 0
+    well: int = 0
+    most_at_once: int = 0
+    longest_s: float = 0.0
+    faults: list[str] = field(default_factory=list)
+
+    def line(self) -> str:
+        return f"{self.target:22}{self.kills:>6}{self.well:>11}{self.most_at_once:>14}{self.longest_s:>11.1f}"
+
+
+HEADER = f"{'killed':22}{'kills':>6}{'completed':>11}{'most at once':>14}{'longest s':>11}"
+
+
+class Missed(Exception):
+    """The work had ended before the moment of the kill."""
+
+
+@dataclass
+class Soak:
+    """A running site, a job, data and a deployment on it, and how long each kind of work takes undisturbed."""
+
+    killer: Killer
+    files: list[Path]
+    images: dict[str, Any]
+    deployment: dict[str, Any]
+    token: str
+    usual_s: dict[str, float] = field(default_factory=dict)
+    number: int = 0
+
+    @classmethod
+    def on(cls, site: RunningSite, folder: Path, *, seed: int) -> "Soak":
+        killer = Killer.of(site, seed=seed, folder=folder / "colours")
+        files = photos(folder / "photos", count=PHOTOS, size_px=PHOTO_PX)
+        images = upload(killer.client, killer.job["project"], "photos", files)
+        training = life.start_training(killer.client, killer.job, "served", epochs=8, batch_size=10)
+        deployment, token = life.deploy(killer.client, killer.client.wait(f"/trainings/{training['id']}/"), "served")
+        return cls(killer, files, images, deployment, token)
+
+    # -- work -----------------------------------------------------------------------------------
+
+    def begin(self, module: str) -> str:
+        """Start one piece of work that the module computes; its path in the API."""
+        self.number += 1
+        client, name = self.killer.client, f"{module.rpartition('.')[2]}-{self.number}"
+        if module == TRAINING:
+            made = life.start_training(client, self.killer.job, name, epochs=EPOCHS, batch_size=10)
+            return f"/trainings/{made['id']}/"
+        if module == PREPROCESSING:
+            steps = [{"op": "rotate", "degrees": 30}, {"op": "grayscale"}]
+            body = {"name": name, "description": "", "steps": steps}
+            made = client.post(f"/data/{self.images['id']}/preprocess/", body)
+            return f"/data/{made['id']}/"
+        if module == PREDICTION:
+            body = {"deployment": self.deployment["id"], "name": name, "description": "", "data": self.images["id"]}
+            return f"/predictions/{client.post('/predictions/', body)['id']}/"
+        data = client.post("/data/", {"dataset": self.images["dataset"], "name": name, "description": ""})
+        with contextlib.ExitStack() as opened:
+            parts = [("files", (path.name, opened.enter_context(open(path, "rb")))) for path in self.files]
+            client.post(f"/data/{data['id']}/files/", files=parts)
+        client.post(f"/data/{data['id']}/commit/")
+        return f"/data/{data['id']}/"
+
+    def kill_during_work(self, row: Row) -> None:
+        """One kill while work runs; the work must end completed, whole and computed by one process at a time."""
+        module = WORK[row.target]
+        usual_s = self.usual_s.get(module) or self._measure(module)
+        path = self.begin(module)
+        with most_at_once(self.killer.site.home, module) as most:
+            time.sleep(self.killer.moments.uniform(0, usual_s))
+            self._kill(row.target, module, path)
+            killed_at = time.monotonic()
+            row.kills += 1
+            ended = self._wait_for_end(path)
+            row.longest_s = max(row.longest_s, time.monotonic() - killed_at)
+        row.most_at_once = max(row.most_at_once, most[0])
+        if most[0] > 1:
+            raise AssertionError(f"{path}: {most[0]} processes of {module} ran at once")
+        self._check(module, path, ended)
+        row.well += 1
+
+    def _measure(self, module: str) -> float:
+        """Seconds that the work takes when nobody disturbs it."""
+        path, began = self.begin(module), time.monotonic()
+        ended = self._wait_for_end(path)
+        self.usual_s[module] = time.monotonic() - began
+        self._check(module, path, ended)
+        return self.usual_s[module]
+
+    def _kill(self, target: str, module: str, path: str) -> None:
+        if target == "supervisor":
+            self.killer.kill_supervisor()
+            self.killer.site.start()
+            return
+        victim = wait_until(
+            lambda: self._victim(target, module) or self._has_ended(path), timeout_s=60, what=f"there is a {target}"
+        )
+        if not isinstance(victim, psutil.Process):
+            raise Missed
+        try:
+            victim.kill()
+        except psutil.NoSuchProcess as error:
+            raise Missed from error
+
+    def _victim(self, target: str, module: str) -> psutil.Process | None:
+        if target in ("queue", "keeper", "web"):
+            return self.killer.victim(target)
+        pids = computing(self.killer.site.home, module)
+        if not pids:
+            return None
+        with contextlib.suppress(psutil.NoSuchProcess, IndexError):
+            child = psutil.Process(pids[0])
+            return [child, *child.parents()][ABOVE.get(target, 0)]
+        return None
+
+    def _has_ended(self, path: str) -> bool:
+        return self.killer.client.get(path)["status"] in FINAL
+
+    def _wait_for_end(self, path: str) -> dict[str, Any]:
+        """The object in its final state. Only a site that is down may leave a question open."""
+
+        def state() -> dict[str, Any] | None:
+            with contextlib.suppress(requests.ConnectionError, requests.Timeout):
+                got: dict[str, Any] = self.killer.client.get(path)
+                return got if got["status"] in FINAL else None
+            return None
+
+        ended: dict[str, Any] = wait_until(state, timeout_s=END_TIMEOUT_S, what=f"{path} has ended")
+        return ended
+
+    def _check(self, module: str, path: str, ended: dict[str, Any]) -> None:
+        client = self.killer.client
+        if ended["status"] != "completed":
+            raise AssertionError(f"{path} is {ended['status']}: {ended['error']}")
+        if module == TRAINING:
+            epochs = [row["epoch"] for row in client.get(f"{path}metrics/")]
+            if epochs != list(range(1, EPOCHS + 1)) or not ended["model_files"]:
+                raise AssertionError(f"{path}: epochs {epochs}, model files {ended['model_files']}")
+            return
+        listing = f"{path}results/" if module == PREDICTION else f"{path}files/"
+        names = sorted(self._all_names(listing))
+        if names != sorted(file.name for file in self.files):
+            raise AssertionError(f"{path}: {len(names)} rows, {len(set(names))} names; {len(self.files)} were expected")
+
+    def _all_names(self, listing: str) -> Iterator[str]:
+        page = 1
+        while True:
+            answer = self.killer.client.get(f"{listing}?page_size=200&page={page}")
+            yield from (row.get("name") or row["file"] for row in answer["results"])
+            if not answer["next"]:
+                return
+            page += 1
+
+    # -- deployments ----------------------------------------------------------------------------
+
+    def kill_while_answering(self, row: Row) -> None:
+        """One kill while a deployment answers; it must answer again in time."""
+        image = self.files[self.number % len(self.files)].read_bytes()
+        self.number += 1
+        wait_until(lambda: self._answers(image), timeout_s=60, what="the deployment answers before the kill")
+        time.sleep(self.killer.moments.uniform(0, 3))
+        target = row.target.removesuffix(" (serving)")
+        with most_at_once(self.killer.site.home, "deployments.modelserver", "--socket") as most:
+            if target == "supervisor":
+                self.killer.kill_supervisor()
+                killed_at = time.monotonic()  # counted from the start of the site, as its owner would
+                self.killer.site.start()
+            else:
+                victim = wait_until(lambda: self.killer.victim(target), timeout_s=30, what=f"there is a {target}")
+                victim.kill()
+                killed_at = time.monotonic()
+                wait_until(lambda: not victim.is_running(), timeout_s=5, what="it is gone")
+            row.kills += 1
+            wait_until(lambda: self._answers(image), timeout_s=60, what="the deployment answers again")
+            if target in ("web", "supervisor"):
+                wait_until(self.killer.site.is_ready, timeout_s=60, what="the site is ready")
+            seconds = time.monotonic() - killed_at
+        row.longest_s, row.most_at_once = max(row.longest_s, seconds), max(row.most_at_once, most[0])
+        if seconds > ANSWER_TIMEOUT_S or most[0] > 1:
+            raise AssertionError(f"answered after {seconds:.1f} s, {most[0]} model servers at once")
+        row.well += 1
+
+    def _answers(self, image: bytes) -> bool:
+        return self.killer.answers(self.deployment, self.token, image)
+
+
+def computing(home: Path, *words: str) -> list[int]:
+    """Processes that run a module for the site at `home`, orphans included, without their own forks."""
+    parents: dict[int, int] = {}
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdecimal():
+            continue
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            line = Path(entry.path, "cmdline").read_bytes().decode(errors="replace").split("\0")
+            if any(str(home) in word for word in line) and all(word in line for word in words):
+                state, parent = Path(entry.path, "stat").read_text().rpartition(")")[2].split()[:2]
+                if state != "Z":
+                    parents[int(entry.name)] = int(parent)
+    return [pid for pid, parent in parents.items() if parent not in parents]
+
+
+@contextlib.contextmanager
+def most_at_once(home: Path, *words: str) -> Iterator[list[int]]:
+    """Look ten times a second; the list holds the largest number of such processes seen at once."""
+    done, most = threading.Event(), [0]
+
+    def watch() -> None:
+        while not done.wait(0.1):
+            most[0] = max(most[0], len(computing(home, *words)))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield most
+    finally:
+        done.set()
+        watcher.join()
+
+
+def repeat(kill: Callable[[Row], None], row: Row, times: int) -> None:
+    """Kill until `times` kills hit, and note what went wrong."""
+    misses = 0
+    while row.kills < times and misses < 3 * times:
+        kills = row.kills
+        try:
+            kill(row)
+        except Missed:
+            misses += 1
+        except (AssertionError, requests.RequestException) as error:
+            row.kills = kills + 1
+            row.faults.append(f"{time.strftime('%H:%M:%S')} {error}")
+            say(f"  {row.target}: {row.faults[-1]}")
+    if row.kills < times:
+        row.faults.append(f"only {row.kills} of {times} kills hit")
+
+
+def main() -> int:
+    targets = (*WORK, *ANSWERING)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--times", type=int, default=5, help="kills of each target (default 5)")
+    parser.add_argument("--targets", nargs="+", choices=targets, default=list(targets), metavar="TARGET")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="of the random moments")
+    arguments = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="soak-") as folder:
+        home = Path(folder) / "home"
+        home.mkdir()
+        with running_site(home) as site:
+            soak = Soak.on(site, Path(folder), seed=arguments.seed)
+            say(f"seed {arguments.seed}, {os.cpu_count()} cores\n{HEADER}")
+            for target in arguments.targets:
+                rows.append(row := Row(target))
+                repeat(soak.kill_during_work if target in WORK else soak.kill_while_answering, row, arguments.times)
+                say(row.line())
+    faults = [f"{row.target}: {fault}" for row in rows for fault in row.faults]
+    say("\n".join(faults) or "no work lost, none run twice at once, none stuck")
+    return 1 if faults else 0
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
