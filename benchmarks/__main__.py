@@ -1,4 +1,4 @@
-"""`make bench`: every benchmark, one after the other, each in a process of its own; `python -m benchmarks NAME ...` some."""
+"""`make bench`: every benchmark in a process of its own; `python -m benchmarks NAME ...` runs these."""
 
 import subprocess
 import sys

@@ -1,56 +1,29 @@
 """The lists of jobs and trainings."""
 
-from typing import Any, ClassVar
-
 import django_tables2 as tables
 from django.utils.translation import gettext_lazy as _
 
+from dlmodeler_site.tables import MAIN, SiteTable, actions, cell, creator, name, time
 from jobs.durations import duration
-from jobs.models import Job, Training
+from jobs.models import Job
 from jobs.titles import algorithm_title, instance_text
 
 
-class JobTable(tables.Table):
+class JobTable(SiteTable):
     """Rows of `Job.objects.with_state()`."""
 
+    name = name()
     kind = tables.Column(verbose_name=_("Kind"))
-    name = tables.TemplateColumn(
-        template_name="jobs/cells/job_name.html", verbose_name=_("Name"), attrs={"td": {"class": "dlm-cell-main"}}
-    )
     algorithm = tables.Column(verbose_name=_("Algorithm"), default="–")
     instance = tables.Column(verbose_name=_("Instance"), accessor="instance_kind")
-    status = tables.TemplateColumn(
-        template_name="jobs/cells/job_status.html", verbose_name=_("Status"), orderable=False
-    )
-    creator = tables.Column(verbose_name=_("Creator"), accessor="creator__username", default="–")
-    created_at = tables.TemplateColumn(template_name="jobs/cells/created.html", verbose_name=_("Created"))
-    changed_at = tables.TemplateColumn(template_name="jobs/cells/changed.html", verbose_name=_("Changed"))
-    actions = tables.TemplateColumn(
-        template_name="jobs/cells/job_actions.html",
-        verbose_name="",
-        orderable=False,
-        attrs={"td": {"class": "dlm-cell-actions"}},
-    )
+    status = cell("jobs/job_status", verbose_name=_("Status"), orderable=False)
+    creator = creator()
+    created_at = time(_("Created"))
+    changed_at = time(_("Changed"))
+    actions = actions("jobs/job_actions")
 
     class Meta:
-        model = Job
-        fields: ClassVar = (
-            "kind",
-            "name",
-            "algorithm",
-            "instance",
-            "status",
-            "creator",
-            "created_at",
-            "changed_at",
-            "actions",
-        )
         order_by = "-created_at"
-
-    def __init__(self, *args: Any, can_edit: bool, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if not can_edit:
-            self.columns.hide("actions")
 
     def render_algorithm(self, value: str) -> str:
         return algorithm_title(value)
@@ -59,47 +32,21 @@ class JobTable(tables.Table):
         return instance_text(record)
 
 
-class TrainingTable(tables.Table):
+class TrainingTable(SiteTable):
     """Rows of `Training.objects.with_deployed()` of one job."""
 
-    name = tables.Column(
-        linkify=lambda record: record.get_absolute_url(),
-        verbose_name=_("Name"),
-        attrs={"td": {"class": "dlm-cell-main"}},
-    )
-    status = tables.TemplateColumn(template_name="jobs/cells/training_status.html", verbose_name=_("Status"))
+    name = tables.Column(linkify=True, verbose_name=_("Name"), attrs=MAIN)
+    status = cell("jobs/training_status", verbose_name=_("Status"))
     accuracy = tables.Column(verbose_name=_("Accuracy"), default="–")
     loss = tables.Column(verbose_name=_("Loss"), default="–")
     run_time = tables.Column(verbose_name=_("Run time"), accessor="run_time_s", orderable=False, default="–")
-    deployed = tables.TemplateColumn(template_name="jobs/cells/deployed.html", verbose_name=_("Deployed"))
-    creator = tables.Column(verbose_name=_("Creator"), accessor="creator__username", default="–")
-    created_at = tables.TemplateColumn(template_name="jobs/cells/created.html", verbose_name=_("Created"))
-    actions = tables.TemplateColumn(
-        template_name="jobs/cells/training_actions.html",
-        verbose_name="",
-        orderable=False,
-        attrs={"td": {"class": "dlm-cell-actions"}},
-    )
+    deployed = cell("jobs/deployed", verbose_name=_("Deployed"))
+    creator = creator()
+    created_at = time(_("Created"))
+    actions = actions("jobs/training_actions")
 
     class Meta:
-        model = Training
-        fields: ClassVar = (
-            "name",
-            "status",
-            "accuracy",
-            "loss",
-            "run_time",
-            "deployed",
-            "creator",
-            "created_at",
-            "actions",
-        )
         order_by = "-created_at"
-
-    def __init__(self, *args: Any, can_edit: bool, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if not can_edit:
-            self.columns.hide("actions")
 
     def render_accuracy(self, value: float) -> str:
         return f"{value:.4f}"
