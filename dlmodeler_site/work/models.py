@@ -112,6 +112,7 @@ class Work(models.Model):
             queued_at=timezone.now(),
             lease=None,
             stop_requested=False,
+            crashes=0,
             error="",
             error_reason="",
             finished_at=None,

@@ -131,6 +131,8 @@ def test_work_that_never_gets_anywhere_fails_at_last(dataset: Dataset, settings:
     assert data.status == Status.FAILED
     assert data.error_reason == "crashed"
     assert "6 times" in data.error
+    queue.submit(data, of=(Status.FAILED,))
+    assert data.crashes == 0, "who tries again by hand starts afresh"
 
 
 def test_progress_forgives_earlier_crashes(dataset: Dataset) -> None:
