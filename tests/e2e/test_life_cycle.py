@@ -95,7 +95,9 @@ def test_from_the_login_to_a_prediction(page: Page, site: RunningSite, tmp_path:
     page.get_by_role("button", name="Deploy").click()
     expect(page.locator(".dlm-status[data-state=active]").first).to_be_visible(timeout=30_000)
     page.get_by_role("button", name="Show the token").click()
-    command = page.locator("pre", has_text="curl -H").inner_text()
+    curl = page.locator("pre", has_text="curl -H")
+    expect(curl).not_to_contain_text("your-token")
+    command = curl.inner_text()
     found = re.search(r"'token: ?([^']+)' -X POST (\S+)/predict", command)
     assert found, command
     token, address_text = found.groups()
