@@ -43,11 +43,10 @@ def dataset_list(request: HttpRequest, project_pk: int) -> HttpResponse:
         newest_pk=Subquery(newest.values("pk")[:1]),
         newest_status=Subquery(newest.values("status")[:1]),
     )
-    table = paged(DatasetTable(searched(datasets, request, fields=("name", "description"))), request)
-    context = frame(request, project, "data", table=table, is_searched=is_searched(request))
-    if not context["can_edit"]:
-        table.exclude = ("chosen", "actions")
-    return render(request, "datasets/list.html", context)
+    found = searched(datasets, request, fields=("name", "description"))
+    context = frame(request, project, "data", is_searched=is_searched(request))
+    table = paged(DatasetTable(found, can_edit=context["can_edit"]), request)
+    return render(request, "datasets/list.html", context | {"table": table})
 
 
 @login_required

@@ -3,7 +3,7 @@
 import django_tables2 as tables
 from django.utils.translation import gettext_lazy as _
 
-from dlmodeler_site.tables import MAIN, TEXT, SiteTable, actions, cell, creator, time
+from dlmodeler_site.tables import MAIN, TEXT, SiteTable, cell, created_by, moment, row_actions
 
 
 class DatasetTable(SiteTable):
@@ -12,10 +12,10 @@ class DatasetTable(SiteTable):
     description = tables.Column(verbose_name=_("Description"), attrs=TEXT, orderable=False, default="–")
     newest_status = cell("datasets/dataset_status", verbose_name=_("Status"))
     data_count = tables.Column(verbose_name=_("Data"))
-    creator = creator()
-    created_at = time(_("Created"))
-    changed_at = time(_("Changed"))
-    actions = actions("datasets/dataset_actions")
+    creator = created_by()
+    created_at = moment(_("Created"))
+    changed_at = moment(_("Changed"))
+    actions = row_actions("datasets/dataset_actions")
 
     class Meta:
         order_by = "-created_at"
@@ -28,9 +28,9 @@ class DataTable(SiteTable):
     status = cell("datasets/data_status", verbose_name=_("Status"))
     file_count = cell("datasets/data_files", verbose_name=_("Files"))
     path = cell("datasets/data_path", verbose_name=_("Path"), orderable=False)
-    creator = creator()
-    created_at = time(_("Created"))
-    actions = actions("datasets/data_actions")
+    creator = created_by()
+    created_at = moment(_("Created"))
+    actions = row_actions("datasets/data_actions")
 
     class Meta:
         order_by = "-created_at"

@@ -6,19 +6,7 @@ from django.utils.translation import gettext_lazy as _
 from deployments.deploy import start_deployment, stop_deployment
 from deployments.models import Deployment, DeploymentToken, Prediction, PredictionJob
 from deployments.tokens import revoke_token
-
-
-class ReadOnly:
-    """What a hand edit would corrupt: shown, never added, changed or deleted."""
-
-    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
+from dlmodeler_site.admin_base import MadeOnSite, ReadOnly, ReadOnlyAdmin, do_with_each
 
 
 class DeploymentTokenInline(ReadOnly, admin.TabularInline):
@@ -28,7 +16,7 @@ class DeploymentTokenInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(Deployment)
-class DeploymentAdmin(admin.ModelAdmin):
+class DeploymentAdmin(MadeOnSite, admin.ModelAdmin):
     """Name and description may be mended here; the keeper writes the state, and actions say what it shall be."""
 
     list_display = ("name", "project", "wanted", "status", "training", "creator", "created_at")
@@ -58,25 +46,17 @@ class DeploymentAdmin(admin.ModelAdmin):
     inlines = (DeploymentTokenInline,)
     actions = ("start", "stop")
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
     @admin.action(description=_("Start"), permissions=["change"])
     def start(self, request: HttpRequest, deployments: QuerySet[Deployment]) -> None:
-        for deployment in deployments:
-            start_deployment(deployment)
+        do_with_each(request, deployments, start_deployment)
 
     @admin.action(description=_("Stop"), permissions=["change"])
     def stop(self, request: HttpRequest, deployments: QuerySet[Deployment]) -> None:
-        for deployment in deployments:
-            stop_deployment(deployment)
+        do_with_each(request, deployments, stop_deployment)
 
 
 @admin.register(DeploymentToken)
-class DeploymentTokenAdmin(ReadOnly, admin.ModelAdmin):
+class DeploymentTokenAdmin(ReadOnlyAdmin):
     """Operators see who may predict and revoke that; they do not see the tokens."""
 
     list_display = ("name", "deployment", "creator", "created_at", "expires_at", "last_used_at", "revoked_at")
@@ -87,12 +67,11 @@ class DeploymentTokenAdmin(ReadOnly, admin.ModelAdmin):
 
     @admin.action(description=_("Revoke"), permissions=["view"])
     def revoke(self, request: HttpRequest, tokens: QuerySet[DeploymentToken]) -> None:
-        for token in tokens:
-            revoke_token(token)
+        do_with_each(request, tokens, revoke_token)
 
 
 @admin.register(PredictionJob)
-class PredictionJobAdmin(ReadOnly, admin.ModelAdmin):
+class PredictionJobAdmin(ReadOnlyAdmin):
     list_display = ("name", "deployment", "data", "status", "progress", "file_count", "failed_count", "created_at")
     list_filter = ("status",)
     list_select_related = ("deployment", "data")
@@ -100,7 +79,7 @@ class PredictionJobAdmin(ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(Prediction)
-class PredictionAdmin(ReadOnly, admin.ModelAdmin):
+class PredictionAdmin(ReadOnlyAdmin):
     list_display = ("file", "prediction_job", "label", "class_name", "probability", "error")
     list_select_related = ("file", "prediction_job")
     search_fields = ("file__name", "prediction_job__name")

@@ -35,17 +35,17 @@ def prediction_list(request: HttpRequest, pk: int) -> HttpResponse:
     """The prediction jobs of a deployment."""
     deployment = get_visible(DEPLOYMENTS, request.user, pk=pk)
     rows = JOBS.visible_to(request.user).filter(deployment=deployment)
-    table = paged(PredictionJobTable(searched(rows, request, fields=("name", "description", "data__name"))), request)
+    found = searched(rows, request, fields=("name", "description", "data__name"))
     context = deployment_frame(
         request,
         deployment,
         (_("Predictions"), None),
-        table=table,
         prediction_count=rows.count(),
         is_searched=is_searched(request),
-        is_changing=any(row.record.is_active for row in table.paginated_rows),
     )
-    return render(request, "deployments/predictions.html", context)
+    table = paged(PredictionJobTable(found, can_edit=context["can_edit"]), request)
+    is_changing = any(row.record.is_active for row in table.paginated_rows)
+    return render(request, "deployments/predictions.html", context | {"table": table, "is_changing": is_changing})
 
 
 @login_required

@@ -3,35 +3,35 @@
 import django_tables2 as tables
 from django.utils.translation import gettext_lazy as _
 
-from dlmodeler_site.tables import MAIN, TEXT, SiteTable, actions, cell, creator, name, time
+from dlmodeler_site.tables import MAIN, TEXT, SiteTable, cell, created_by, moment, named, row_actions
 
 NUMBER = {"td": {"class": "text-nowrap"}}
 
 
 class DeploymentTable(SiteTable):
-    name = name()
+    name = named()
     status = cell("deployments/status", verbose_name=_("Status"))
     address = cell("deployments/address", verbose_name=_("Address"), orderable=False)
     training = cell("deployments/model", verbose_name=_("Model"), order_by="training__name", attrs=TEXT)
     accuracy = cell(
         "deployments/accuracy", verbose_name=_("Accuracy / loss"), order_by="training__accuracy", attrs=NUMBER
     )
-    creator = creator()
-    created_at = time(_("Created"))
-    actions = actions("deployments/actions")
+    creator = created_by()
+    created_at = moment(_("Created"))
+    actions = row_actions("deployments/actions")
 
     class Meta:
         order_by = "-created_at"
 
 
 class PredictionJobTable(SiteTable):
-    name = name()
+    name = named()
     status = cell("deployments/prediction_job_status", verbose_name=_("Status"))
     data = tables.Column(accessor="data__name", verbose_name=_("Test data"), attrs=TEXT)
     run_time = cell("deployments/run_time", verbose_name=_("Run time"), orderable=False)
-    creator = creator()
-    created_at = time(_("Created"))
-    actions = actions("deployments/prediction_job_actions")
+    creator = created_by()
+    created_at = moment(_("Created"))
+    actions = row_actions("deployments/prediction_job_actions")
 
     class Meta:
         order_by = "-created_at"

@@ -34,17 +34,12 @@ def deployment_list(request: HttpRequest, project_pk: int) -> HttpResponse:
     project = get_visible(Project.objects.all(), request.user, pk=project_pk)
     rows = DEPLOYMENTS.visible_to(request.user).filter(project=project)
     found = searched(rows, request, fields=("name", "description", "training__name"))
-    table = paged(DeploymentTable(found), request)
     context = frame(
-        request,
-        project,
-        "deployments",
-        table=table,
-        is_searched=is_searched(request),
-        is_changing=any(row.record.is_changing for row in table.paginated_rows),
-        serving_base=serving_base(request),
+        request, project, "deployments", is_searched=is_searched(request), serving_base=serving_base(request)
     )
-    return render(request, "deployments/list.html", context)
+    table = paged(DeploymentTable(found, can_edit=context["can_edit"]), request)
+    is_changing = any(row.record.is_changing for row in table.paginated_rows)
+    return render(request, "deployments/list.html", context | {"table": table, "is_changing": is_changing})
 
 
 @login_required

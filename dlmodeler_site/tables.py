@@ -27,20 +27,20 @@ def cell(template: str, **options: Any) -> tables.TemplateColumn:
     return tables.TemplateColumn(template_name=f"{app}/cells/{name}.html", **options)
 
 
-def name() -> tables.TemplateColumn:
+def named() -> tables.TemplateColumn:
     """The row's name as a link to its page, with its description below."""
     return tables.TemplateColumn(template_name="cells/name.html", verbose_name=_("Name"), attrs=MAIN)
 
 
-def creator() -> tables.Column:
+def created_by() -> tables.Column:
     return tables.Column(accessor="creator__username", verbose_name=_("Creator"), default="–")
 
 
-def time(title: Any) -> tables.TemplateColumn:
+def moment(title: Any) -> tables.TemplateColumn:
     """A relative time, exact on hover."""
     return tables.TemplateColumn(template_name="cells/time.html", verbose_name=title)
 
 
-def actions(template: str) -> tables.TemplateColumn:
+def row_actions(template: str) -> tables.TemplateColumn:
     """What can be done with the row."""
     return cell(template, verbose_name="", orderable=False, attrs={"td": {"class": "dlm-cell-actions"}})

@@ -1,20 +1,7 @@
 from django.contrib import admin
-from django.http import HttpRequest
 
+from dlmodeler_site.admin_base import MadeOnSite, ReadOnly, ReadOnlyAdmin
 from jobs.models import EpochMetrics, Job, JobInput, Training
-
-
-class ReadOnly:
-    """What a hand edit would corrupt: shown, never added, changed or deleted."""
-
-    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
 
 
 class JobInputInline(ReadOnly, admin.TabularInline):
@@ -23,7 +10,7 @@ class JobInputInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(Job)
-class JobAdmin(admin.ModelAdmin):
+class JobAdmin(MadeOnSite, admin.ModelAdmin):
     """Name and description may be mended here; jobs are made and deleted on the site, where their files are."""
 
     list_display = ("name", "project", "kind", "algorithm", "creator", "created_at")
@@ -47,15 +34,9 @@ class JobAdmin(admin.ModelAdmin):
     readonly_fields = fields[2:]
     inlines = (JobInputInline,)
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
 
 @admin.register(Training)
-class TrainingAdmin(ReadOnly, admin.ModelAdmin):
+class TrainingAdmin(ReadOnlyAdmin):
     list_display = ("name", "job", "status", "progress", "instance_kind", "accuracy", "loss", "attempt", "created_at")
     list_filter = ("status", "instance_kind")
     list_select_related = ("job",)
@@ -63,7 +44,7 @@ class TrainingAdmin(ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(EpochMetrics)
-class EpochMetricsAdmin(ReadOnly, admin.ModelAdmin):
+class EpochMetricsAdmin(ReadOnlyAdmin):
     list_display = ("training", "epoch", "attempt", "time", "seconds", "metrics")
     list_select_related = ("training",)
     search_fields = ("training__name",)

@@ -3,7 +3,7 @@
 import django_tables2 as tables
 from django.utils.translation import gettext_lazy as _
 
-from dlmodeler_site.tables import MAIN, SiteTable, actions, cell, creator, name, time
+from dlmodeler_site.tables import MAIN, SiteTable, cell, created_by, moment, named, row_actions
 from jobs.durations import duration
 from jobs.models import Job
 from jobs.titles import algorithm_title, instance_text
@@ -12,15 +12,15 @@ from jobs.titles import algorithm_title, instance_text
 class JobTable(SiteTable):
     """Rows of `Job.objects.with_state()`."""
 
-    name = name()
+    name = named()
     kind = tables.Column(verbose_name=_("Kind"))
     algorithm = tables.Column(verbose_name=_("Algorithm"), default="–")
     instance = tables.Column(verbose_name=_("Instance"), accessor="instance_kind")
     status = cell("jobs/job_status", verbose_name=_("Status"), orderable=False)
-    creator = creator()
-    created_at = time(_("Created"))
-    changed_at = time(_("Changed"))
-    actions = actions("jobs/job_actions")
+    creator = created_by()
+    created_at = moment(_("Created"))
+    changed_at = moment(_("Changed"))
+    actions = row_actions("jobs/job_actions")
 
     class Meta:
         order_by = "-created_at"
@@ -41,9 +41,9 @@ class TrainingTable(SiteTable):
     loss = tables.Column(verbose_name=_("Loss"), default="–")
     run_time = tables.Column(verbose_name=_("Run time"), accessor="run_time_s", orderable=False, default="–")
     deployed = cell("jobs/deployed", verbose_name=_("Deployed"))
-    creator = creator()
-    created_at = time(_("Created"))
-    actions = actions("jobs/training_actions")
+    creator = created_by()
+    created_at = moment(_("Created"))
+    actions = row_actions("jobs/training_actions")
 
     class Meta:
         order_by = "-created_at"

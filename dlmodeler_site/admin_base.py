@@ -1,0 +1,71 @@
+"""What the admin of all apps shares: rows that files, processes and functions stand behind are not edited by hand."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+
+from dlmodeler_site.errors import UserError
+
+
+class MadeOnSite:
+    """Made and deleted on the site, where its files are."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class ReadOnly(MadeOnSite):
+    """What a hand edit would corrupt: only shown."""
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):
+    """A list of rows that are only shown."""
+
+
+class DeletableAdmin(ReadOnlyAdmin):
+    """Rows deleted by the function that pages and API use: it refuses what is in use and takes the files along."""
+
+    def delete_row(self, row: Any) -> None:
+        raise NotImplementedError
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return admin.ModelAdmin.has_delete_permission(self, request, obj)
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
+        """The rows alone: what goes with them may be many thousands, and its own admin need not allow it."""
+        rows = [str(row) for row in objs]
+        return rows, {str(self.opts.verbose_name_plural): len(rows)}, set(), []
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        self.delete_row(obj)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except UserError as error:
+            messages.error(request, error.message)
+            return redirect(request.path)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        do_with_each(request, queryset, self.delete_row)
+
+
+def do_with_each(request: HttpRequest, rows: Iterable[Any], do: Callable[[Any], None]) -> None:
+    """Do it with every row; where it is refused, say why and go on."""
+    for row in rows:
+        try:
+            do(row)
+        except UserError as error:
+            messages.error(request, error.message)

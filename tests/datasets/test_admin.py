@@ -1,0 +1,42 @@
+"""Deleting data in the admin goes the way that pages and API go."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from datasets.models import Data, Dataset
+from dlmodeler_site.storage import workspace
+from dlmodeler_site.work.models import Status
+from tests.cast import make_cast, make_data, make_dataset, make_user, png
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def operator() -> Client:
+    client = Client()
+    client.force_login(make_user("operator", is_staff=True, is_superuser=True))
+    return client
+
+
+def test_operator_deletes_a_dataset_with_its_files(operator: Client) -> None:
+    data = make_data(make_dataset(make_cast().project), [("a.png", png())])
+    key = data.files.get().key_in(data)
+    assert workspace().exists(key)
+    url = reverse("admin:datasets_dataset_delete", args=[data.dataset_id])
+    assert operator.get(url).status_code == 200
+    operator.post(url, {"post": "yes"})
+    assert not Dataset.objects.exists()
+    assert not workspace().exists(key)
+
+
+def test_what_is_at_work_stays_and_says_why(operator: Client) -> None:
+    data = make_data(make_dataset(make_cast().project), [("a.png", png())])
+    Data.objects.update(status=Status.RUNNING)
+    url = reverse("admin:datasets_data_delete", args=[data.pk])
+    answer = operator.post(url, {"post": "yes"}, follow=True)
+    assert data.name in answer.text
+    assert "deleted successfully" not in answer.text
+    action = {"action": "delete_selected", "_selected_action": data.pk, "post": "yes"}
+    operator.post(reverse("admin:datasets_data_changelist"), action)
+    assert Data.objects.filter(pk=data.pk).exists()
