@@ -3,7 +3,7 @@
 import django_tables2 as tables
 from django.utils.translation import gettext_lazy as _
 
-from dlmodeler_site.tables import MAIN, TEXT, SiteTable, cell, created_by, moment, named, row_actions
+from dlmodeler_site.tables import MAIN, TEXT, SiteTable, cell, created_by, moment, named, row_actions, work_status
 
 NUMBER = {"td": {"class": "text-nowrap"}}
 
@@ -26,7 +26,7 @@ class DeploymentTable(SiteTable):
 
 class PredictionJobTable(SiteTable):
     name = named()
-    status = cell("deployments/prediction_job_status", verbose_name=_("Status"))
+    status = work_status()
     data = tables.Column(accessor="data__name", verbose_name=_("Test data"), attrs=TEXT)
     run_time = cell("deployments/run_time", verbose_name=_("Run time"), orderable=False)
     creator = created_by()

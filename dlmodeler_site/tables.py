@@ -36,6 +36,11 @@ def created_by() -> tables.Column:
     return tables.Column(accessor="creator__username", verbose_name=_("Creator"), default="–")
 
 
+def work_status() -> tables.TemplateColumn:
+    """The state of work, and how far it is while it runs."""
+    return tables.TemplateColumn(template_name="cells/work_status.html", verbose_name=_("Status"))
+
+
 def moment(title: Any) -> tables.TemplateColumn:
     """A relative time, exact on hover."""
     return tables.TemplateColumn(template_name="cells/time.html", verbose_name=title)

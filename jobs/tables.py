@@ -3,7 +3,7 @@
 import django_tables2 as tables
 from django.utils.translation import gettext_lazy as _
 
-from dlmodeler_site.tables import MAIN, SiteTable, cell, created_by, moment, named, row_actions
+from dlmodeler_site.tables import MAIN, SiteTable, cell, created_by, moment, named, row_actions, work_status
 from jobs.durations import duration
 from jobs.models import Job
 from jobs.titles import algorithm_title, instance_text
@@ -36,7 +36,7 @@ class TrainingTable(SiteTable):
     """Rows of `Training.objects.with_deployed()` of one job."""
 
     name = tables.Column(linkify=True, verbose_name=_("Name"), attrs=MAIN)
-    status = cell("jobs/training_status", verbose_name=_("Status"))
+    status = work_status()
     accuracy = tables.Column(verbose_name=_("Accuracy"), default="–")
     loss = tables.Column(verbose_name=_("Loss"), default="–")
     run_time = tables.Column(verbose_name=_("Run time"), accessor="run_time_s", orderable=False, default="–")

@@ -167,7 +167,9 @@ def test_training_pages_poll_until_the_end_and_offer_deploy_with_a_model(cast: C
     assert "every 2s" in editor.get(status).text
     assert "Waiting for" in editor.get(page).text
     assert deploy not in editor.get(page).text
-    assert "every 2s" in editor.get(reverse("jobs:trainings", args=[job.pk])).text
+    trainings = editor.get(reverse("jobs:trainings", args=[job.pk]), headers={"HX-Request": "true"}).text
+    assert "every 2s" in trainings
+    assert 'id="job-status" hx-swap-oob="true"' in trainings
     editor.post(reverse("jobs:training-stop", args=[training.pk]))
     training.refresh_from_db()
     assert training.status == "cancelled"
