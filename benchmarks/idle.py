@@ -6,9 +6,7 @@ python -m benchmarks.idle
 import sys
 from pathlib import Path
 
-import psutil
-
-from benchmarks.site import MIB, machine, measured_site, part, settle
+from benchmarks.site import MIB, machine, measured_site, part, proportional_bytes, settle
 
 LIMIT_BYTES = 1000 * MIB
 FORBIDDEN = ("tensorflow", "/keras/", "openvino")
@@ -18,7 +16,7 @@ def main() -> int:
     with measured_site() as measured:
         settle(measured.site)
         rows = sorted(
-            (part(process), process.pid, _proportional_bytes(process)) for process in measured.site.processes()
+            (part(process), process.pid, proportional_bytes(process)) for process in measured.site.processes()
         )
         mapped = {
             pid: sorted(word for word in FORBIDDEN if word in Path(f"/proc/{pid}/maps").read_text())
@@ -32,10 +30,6 @@ def main() -> int:
     if faults := [f"{name} ({pid}) has {', '.join(mapped[pid])} mapped" for name, pid, _ in rows if mapped[pid]]:
         print("\n".join(faults))
     return 1 if faults or total_bytes > LIMIT_BYTES else 0
-
-
-def _proportional_bytes(process: psutil.Process) -> int:
-    return int(process.memory_full_info().pss)
 
 
 if __name__ == "__main__":

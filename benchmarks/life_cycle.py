@@ -49,7 +49,7 @@ def _run(measured: Measured, images: DemoImages) -> int:
     _tell("upload and inspection", f"{time.monotonic() - began:.1f} s for {len(images.train)} + {len(images.predict)}")
 
     began = time.monotonic()
-    body = {"name": "processed", "description": "", "steps": STEPS}
+    body: dict[str, Any] = {"name": "processed", "description": "", "steps": STEPS}
     made = client.post(f"/data/{train['id']}/preprocess/", body)
     processed = client.wait(f"/data/{made['id']}/")
     _tell("preprocessing", f"{time.monotonic() - began:.1f} s for {processed['file_count']}")

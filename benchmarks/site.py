@@ -70,11 +70,22 @@ def cpu_seconds(site: RunningSite) -> dict[str, float]:
     return used
 
 
+def proportional_bytes(process: psutil.Process) -> int:
+    """The process's proportional set size; pages shared with others count in part."""
+    return int(process.memory_full_info().pss)
+
+
 class MemoryPeak:
-    """Resident bytes of some processes together, looked at 20 times a second inside the block."""
+    """Resident bytes of some processes together, looked at 20 times a second inside the block.
+
+    `left_bytes`: by how much their proportional set size was larger at the block's end.
+    """
+
+    left_bytes = 0
 
     def __init__(self, processes: list[psutil.Process]) -> None:
         self.processes = processes
+        self._proportional_before_bytes = sum(map(proportional_bytes, processes))
         self.before_bytes = self.peak_bytes = self._now_bytes()
         self._done = threading.Event()
         self._watcher = threading.Thread(target=self._watch)
@@ -86,6 +97,7 @@ class MemoryPeak:
     def __exit__(self, *_: object) -> None:
         self._done.set()
         self._watcher.join()
+        self.left_bytes = sum(map(proportional_bytes, self.processes)) - self._proportional_before_bytes
 
     @property
     def growth_bytes(self) -> int:
