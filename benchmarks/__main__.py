@@ -1,16 +1,29 @@
-"""`make bench`: every benchmark in a process of its own; `python -m benchmarks NAME ...` runs these."""
+"""`make bench`: every benchmark in a process of its own; `python -m benchmarks NAME …` runs these.
 
+IMAGES=dir LABELS=csv PREDICT=dir in the environment, as `make demo` takes them, replace what the demo draws.
+"""
+
+import os
 import subprocess
 import sys
 
-ALL = ("idle", "upload", "life_cycle", "training", "serving")
+ALL: dict[str, tuple[str, ...]] = {
+    "idle": (),
+    "upload": (),
+    "life_cycle": ("images", "labels", "predict"),
+    "training": ("images", "labels"),
+    "serving": (),
+}
 
 
 def main() -> int:
     failed = []
     for name in sys.argv[1:] or ALL:
         print(f"\n== {name}", flush=True)
-        if subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False).returncode:
+        taken = ALL.get(name, ())
+        given = {option: os.environ.get(option.upper(), "") for option in taken}
+        arguments = [word for option, value in given.items() if all(given.values()) for word in (f"--{option}", value)]
+        if subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *arguments], check=False).returncode:
             failed.append(name)
     if failed:
         print(f"\nnot met or failed: {', '.join(failed)}")

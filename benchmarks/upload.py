@@ -74,7 +74,7 @@ def _measure_lists(measured: Measured, few: int, many: int, count: int) -> tuple
     address, browser = measured.site.address, _log_in(measured.site.address)
     lists: dict[str, tuple[str, Callable[[str], requests.Response]]] = {
         "page": ("/data/{}/files/", lambda path: browser.get(address + path, timeout=30)),
-        "page, 200 rows": ("/data/{}/files/?per_page=200", lambda path: browser.get(address + path, timeout=30)),
+        "page, 100 rows": ("/data/{}/files/?per_page=100", lambda path: browser.get(address + path, timeout=30)),
         "API": ("/api/v1/data/{}/files/", lambda path: measured.client.session.get(address + path, timeout=30)),
         "API, 200 rows": (
             "/api/v1/data/{}/files/?page_size=200",
