@@ -11,7 +11,6 @@ import contextlib
 import os
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ import requests
 from benchmarks.photos import photos
 from dlmodeler_site.demo.life_cycle import FINAL, upload
 from tests.e2e import life
-from tests.e2e.kills import ANSWER_TIMEOUT_S, EPOCHS, Killer
+from tests.e2e.kills import ANSWER_TIMEOUT_S, EPOCHS, Killer, computing, most_at_once
 from tests.e2e.site import RunningSite, running_site, wait_until
 
 TRAINING, INSPECTION = "jobs.algorithms", "datasets.inspection"
@@ -238,39 +237,6 @@ class Soak:
 
     def _answers(self, image: bytes) -> bool:
         return self.killer.answers(self.deployment, self.token, image)
-
-
-def computing(home: Path, *words: str) -> list[int]:
-    """Processes that run a module for the site at `home`, orphans included, without their own forks."""
-    parents: dict[int, int] = {}
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdecimal():
-            continue
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            line = Path(entry.path, "cmdline").read_bytes().decode(errors="replace").split("\0")
-            if any(str(home) in word for word in line) and all(word in line for word in words):
-                state, parent = Path(entry.path, "stat").read_text().rpartition(")")[2].split()[:2]
-                if state != "Z":
-                    parents[int(entry.name)] = int(parent)
-    return [pid for pid, parent in parents.items() if parent not in parents]
-
-
-@contextlib.contextmanager
-def most_at_once(home: Path, *words: str) -> Iterator[list[int]]:
-    """Look ten times a second; the list holds the largest number of such processes seen at once."""
-    done, most = threading.Event(), [0]
-
-    def watch() -> None:
-        while not done.wait(0.1):
-            most[0] = max(most[0], len(computing(home, *words)))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield most
-    finally:
-        done.set()
-        watcher.join()
 
 
 def repeat(kill: Callable[[Row], None], row: Row, times: int) -> None:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 
-from dlmodeler_site.compute.base import Backend
+from dlmodeler_site.compute.base import Backend, Handle
 from dlmodeler_site.compute.entry import EXIT_STOPPED
 from dlmodeler_site.compute.inline import InlineBackend
 from dlmodeler_site.compute.local import LocalBackend
@@ -70,6 +70,7 @@ class _Run:
     offset: int = 0
     checkpoint_seen: str = ""
     stop_since: float | None = None
+    handle: Handle | None = None
     lost: threading.Event = field(default_factory=threading.Event)
     stop: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
@@ -95,7 +96,7 @@ class _Run:
             workspace().fetch_tree(work.checkpoint_key, run.checkpoint)
         write_json(run.path / "spec.json", work.prepare(run))
         self._check_lease()
-        handle = self.backend.start(run, work.module, work.resources)
+        handle = self.handle = self.backend.start(run, work.module, work.resources)
         try:
             while (code := handle.poll()) is None:
                 time.sleep(POLL_S)
@@ -105,21 +106,36 @@ class _Run:
                     handle.stop()
         finally:
             handle.stop()
+        self._check_lease()
         self._take_over(run)
         self._end(run, code if code is not None else handle.poll())
         shutil.rmtree(path.parent, ignore_errors=True)
 
     def _keep_beating(self) -> None:
-        model = type(self.work)
-        try:
-            while not self.ended.wait(settings.DLM_HEARTBEAT_S):
+        """Beat until the end. Who cannot prove to be alive gives up before somebody else may take the work over."""
+        proven = time.monotonic()
+        while not self.ended.wait(settings.DLM_HEARTBEAT_S):
+            try:
                 if not self.work.beat(self.lease):
-                    self.lost.set()
+                    self._give_up("somebody else holds its lease")
                     return
-                if model._default_manager.filter(pk=self.work.pk, stop_requested=True).exists():
+                proven = time.monotonic()
+                if type(self.work)._default_manager.filter(pk=self.work.pk, stop_requested=True).exists():
                     self.stop.set()
-        finally:
-            connection.close()
+            except DatabaseError:
+                log.exception("%s: a heartbeat failed", self.work)
+                connection.close()
+            if time.monotonic() - proven > settings.DLM_LEASE_S - 2 * settings.DLM_HEARTBEAT_S:
+                self._give_up("the database took no heartbeat in time")
+                return
+        connection.close()
+
+    def _give_up(self, why: str) -> None:
+        log.warning("%s: %s, its process is ended", self.work, why)
+        self.lost.set()
+        if self.handle:  # here and not in the main thread, which may be waiting for the database
+            self.handle.stop()
+        connection.close()
 
     def _check_lease(self) -> None:
         if self.lost.is_set():

@@ -4,11 +4,13 @@ Used by `test_kill.py` (once each) and by `make soak` (five times each).
 """
 
 import contextlib
+import os
 import random
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -40,7 +42,7 @@ class Killer:
 
     def victim(self, target: str) -> psutil.Process | None:
         """The process that plays this part at the moment."""
-        children = self.site.find("jobs.algorithms")
+        children = [psutil.Process(pid) for pid in computing(self.site.home, "-m", "jobs.algorithms")]
         lineage = [children[0], *children[0].parents()] if children else []
         if target == "training":
             return lineage[0] if lineage else None
@@ -61,13 +63,14 @@ class Killer:
         """Kill the target while a training runs; the training must end completed, run once at a time."""
         training = life.start_training(self.client, self.job, name, epochs=EPOCHS, batch_size=10)
         path = f"/trainings/{training['id']}/"
-        wait_until(lambda: self.site.find("jobs.algorithms"), timeout_s=60, what="the training runs")
-        with self.never_twice("jobs.algorithms"):
+        wait_until(lambda: computing(self.site.home, "-m", "jobs.algorithms"), timeout_s=60, what="the training runs")
+        with most_at_once(self.site.home, "-m", "jobs.algorithms") as most:
             time.sleep(self.moments.uniform(0, 8))
             victim = wait_until(lambda: self.victim(target), timeout_s=30, what=f"there is a {target}")
             with contextlib.suppress(psutil.NoSuchProcess):
                 victim.kill()
             ended = self.wait_for_end(path)
+        assert most[0] == 1, f"{most[0]} processes of the training ran at once"
         assert ended["status"] == "completed", ended
         epochs = [row["epoch"] for row in self.client.get(f"{path}metrics/")]
         assert epochs == list(range(1, EPOCHS + 1)), epochs
@@ -82,24 +85,6 @@ class Killer:
 
         ended: dict[str, Any] = wait_until(state, timeout_s=END_TIMEOUT_S, what=f"{path} has ended")
         return ended
-
-    @contextlib.contextmanager
-    def never_twice(self, module: str) -> Iterator[None]:
-        """Watch the processes: never do two of the module run at once."""
-        done, most = threading.Event(), [0]
-
-        def watch() -> None:
-            while not done.wait(0.1):
-                most[0] = max(most[0], len(self.site.find("python", "-m", module)))
-
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        try:
-            yield
-        finally:
-            done.set()
-            watcher.join()
-        assert most[0] <= 1, f"{most[0]} processes of {module} ran at once"
 
     def answers(self, deployment: dict[str, Any], token: str, image: bytes) -> bool:
         with contextlib.suppress(requests.RequestException):
@@ -124,3 +109,39 @@ def is_alive(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def computing(home: Path, *words: str) -> list[int]:
+    """Processes that run a module for the site at `home`, orphans included, without their own forks.
+
+    Between fork and exec a child has its parent's command line: it is no second run.
+    """
+    parents: dict[int, int] = {}
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdecimal():
+            continue
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            line = Path(entry.path, "cmdline").read_bytes().decode(errors="replace").split("\0")
+            if any(str(home) in word for word in line) and all(word in line for word in words):
+                state, parent = Path(entry.path, "stat").read_text().rpartition(")")[2].split()[:2]
+                if state != "Z":
+                    parents[int(entry.name)] = int(parent)
+    return [pid for pid, parent in parents.items() if parent not in parents]
+
+
+@contextlib.contextmanager
+def most_at_once(home: Path, *words: str) -> Iterator[list[int]]:
+    """Look ten times a second; the list holds the largest number of such processes seen at once."""
+    done, most = threading.Event(), [0]
+
+    def watch() -> None:
+        while not done.wait(0.1):
+            most[0] = max(most[0], len(computing(home, *words)))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield most
+    finally:
+        done.set()
+        watcher.join()

@@ -1,5 +1,8 @@
 """SIGKILL of any process at a random moment: no work lost, none run twice at once, none stuck."""
 
+import contextlib
+import sqlite3
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +10,7 @@ import pytest
 import requests
 
 from tests.e2e import life
-from tests.e2e.kills import ANSWER_TIMEOUT_S, WORK_TARGETS, Killer
+from tests.e2e.kills import ANSWER_TIMEOUT_S, WORK_TARGETS, Killer, computing
 from tests.e2e.site import RunningSite, running_site, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.kill, pytest.mark.timeout(600)]
@@ -29,6 +32,27 @@ def test_a_training_survives_the_kill_of(target: str, killer: Killer) -> None:
     killer.kill_during_training(target, f"killed-{target}")
 
 
+def test_who_lost_the_lease_ends_its_process(killer: Killer, site: RunningSite) -> None:
+    training = life.start_training(killer.client, killer.job, "lease-lost", epochs=200, batch_size=10)
+    (process,) = wait_until(
+        lambda: computing(site.home, "-m", "jobs.algorithms"), timeout_s=60, what="the training runs"
+    )
+    with contextlib.closing(sqlite3.connect(site.home / "db.sqlite3", timeout=20)) as database, database:
+        database.execute("UPDATE jobs_training SET lease = ? WHERE id = ?", (uuid.uuid4().hex, training["id"]))
+    wait_until(
+        lambda: process not in computing(site.home, "-m", "jobs.algorithms"), timeout_s=10, what="its process has ended"
+    )
+    path = f"/trainings/{training['id']}/"
+    assert killer.client.get(path)["status"] == "running", "it may write no end: the lease is another's"
+    wait_until(
+        lambda: killer.client.get(path)["status"] == "running" and computing(site.home, "-m", "jobs.algorithms"),
+        timeout_s=60,
+        what="it was taken up again after that lease had lapsed",
+    )
+    killer.client.post(f"{path}stop/")
+    assert killer.wait_for_end(path)["status"] == "cancelled"
+
+
 def test_deployments_answer_again(killer: Killer, site: RunningSite, tmp_path: Path) -> None:
     training = life.start_training(killer.client, killer.job, "deployed", epochs=8, batch_size=10)
     deployment, token = life.deploy(killer.client, killer.wait_for_end(f"/trainings/{training['id']}/"), "colours")
@@ -42,7 +66,7 @@ def test_deployments_answer_again(killer: Killer, site: RunningSite, tmp_path: P
             lambda: killer.answers(deployment, token, image), timeout_s=ANSWER_TIMEOUT_S, what="it answers again"
         )
     long_training = life.start_training(killer.client, killer.job, "over-a-restart", epochs=60, batch_size=10)
-    wait_until(lambda: site.find("jobs.algorithms"), timeout_s=60, what="the training runs")
+    wait_until(lambda: computing(site.home, "-m", "jobs.algorithms"), timeout_s=60, what="the training runs")
     killer.kill_supervisor()
     with pytest.raises(requests.ConnectionError):
         requests.get(site.address, timeout=2)
