@@ -3,13 +3,19 @@
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
 
 from projects.models import Project
 
 
 def navigation(request: HttpRequest) -> dict[str, Any]:
-    """The user's projects for the switcher; evaluated only by pages that show it."""
+    """The user's projects for the switcher; built and evaluated only where a template shows it.
+
+    Every cell of a list that has a template of its own calls this again.
+    """
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return {}
-    return {"nav_projects": Project.objects.visible_to(user).order_by("name").only("pk", "name")}
+    return {
+        "nav_projects": SimpleLazyObject(lambda: Project.objects.visible_to(user).order_by("name").only("pk", "name"))
+    }

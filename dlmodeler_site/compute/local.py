@@ -22,9 +22,9 @@ class LocalHandle:
         return self.process.poll()
 
     def stop(self) -> None:
-        if self.process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+        # The whole group, also when its leader is dead already: what it forked must not outlive the attempt.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
 

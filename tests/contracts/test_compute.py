@@ -72,8 +72,20 @@ def test_a_stop_is_taken_at_the_next_safe_point(tmp_path: Path) -> None:
 def test_stopping_ends_what_the_process_started(tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path / "run", {"grandchild": True, "steps": 1000, "seconds": 0.1})
     handle = LocalBackend().start(run, MODULE, Resources())
-    wait_until((run.output / "grandchild").exists)
+    wait_until(lambda: (run.output / "grandchild").exists() and (run.output / "grandchild").read_text())
     grandchild = int((run.output / "grandchild").read_text())
+    handle.stop()
+    wait_until(lambda: not alive(grandchild))
+
+
+def test_stopping_ends_what_a_killed_process_left_behind(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run", {"grandchild": True, "steps": 1000, "seconds": 0.1})
+    handle = LocalBackend().start(run, MODULE, Resources())
+    wait_until(lambda: (run.output / "grandchild").exists() and (run.output / "grandchild").read_text())
+    grandchild = int((run.output / "grandchild").read_text())
+    os.kill(handle.process.pid, signal.SIGKILL)
+    wait_until(lambda: handle.poll() is not None)
+    assert alive(grandchild)
     handle.stop()
     wait_until(lambda: not alive(grandchild))
 

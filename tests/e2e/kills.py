@@ -70,7 +70,7 @@ class Killer:
             with contextlib.suppress(psutil.NoSuchProcess):
                 victim.kill()
             ended = self.wait_for_end(path)
-        assert most[0] == 1, f"{most[0]} processes of the training ran at once"
+        assert most[0] == 1, f"{most[0]} attempts of the training ran at once"
         assert ended["status"] == "completed", ended
         epochs = [row["epoch"] for row in self.client.get(f"{path}metrics/")]
         assert epochs == list(range(1, EPOCHS + 1)), epochs
@@ -111,12 +111,18 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
-def computing(home: Path, *words: str) -> list[int]:
-    """Processes that run a module for the site at `home`, orphans included, without their own forks.
+@dataclass(frozen=True)
+class Computing:
+    """A process that runs a module for a site; `run` is the attempt that it belongs to."""
 
-    Between fork and exec a child has its parent's command line: it is no second run.
-    """
-    parents: dict[int, int] = {}
+    pid: int
+    parent: int
+    run: str
+
+
+def processes_of(home: Path, *words: str) -> list[Computing]:
+    """Every process that runs a module for the site at `home`, orphans and forks included."""
+    found = []
     for entry in os.scandir("/proc"):
         if not entry.name.isdecimal():
             continue
@@ -125,18 +131,37 @@ def computing(home: Path, *words: str) -> list[int]:
             if any(str(home) in word for word in line) and all(word in line for word in words):
                 state, parent = Path(entry.path, "stat").read_text().rpartition(")")[2].split()[:2]
                 if state != "Z":
-                    parents[int(entry.name)] = int(parent)
-    return [pid for pid, parent in parents.items() if parent not in parents]
+                    run = next((word for word in line if f"{home}/runs/" in word), entry.name)
+                    found.append(Computing(int(entry.name), int(parent), run))
+    return found
+
+
+def computing(home: Path, *words: str) -> list[int]:
+    """Runs of a module for the site at `home`, orphans included: one process for each session, its leader if it lives.
+
+    A run leads a session of its own. Its forks are no second run, nor are they while they die after their leader.
+    """
+    runs: dict[int, int] = {}
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdecimal():
+            continue
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            line = Path(entry.path, "cmdline").read_bytes().decode(errors="replace").split("\0")
+            if any(str(home) in word for word in line) and all(word in line for word in words):
+                state, _parent, _group, session = Path(entry.path, "stat").read_text().rpartition(")")[2].split()[:4]
+                if state != "Z" and runs.get(int(session)) != int(session):
+                    runs[int(session)] = int(entry.name)
+    return list(runs.values())
 
 
 @contextlib.contextmanager
 def most_at_once(home: Path, *words: str) -> Iterator[list[int]]:
-    """Look ten times a second; the list holds the largest number of such processes seen at once."""
+    """Look ten times a second; the list holds the largest number of attempts seen to run at once."""
     done, most = threading.Event(), [0]
 
     def watch() -> None:
         while not done.wait(0.1):
-            most[0] = max(most[0], len(computing(home, *words)))
+            most[0] = max(most[0], len(attempts(home, *words)))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
