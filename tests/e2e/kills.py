@@ -111,31 +111,6 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
-@dataclass(frozen=True)
-class Computing:
-    """A process that runs a module for a site; `run` is the attempt that it belongs to."""
-
-    pid: int
-    parent: int
-    run: str
-
-
-def processes_of(home: Path, *words: str) -> list[Computing]:
-    """Every process that runs a module for the site at `home`, orphans and forks included."""
-    found = []
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdecimal():
-            continue
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            line = Path(entry.path, "cmdline").read_bytes().decode(errors="replace").split("\0")
-            if any(str(home) in word for word in line) and all(word in line for word in words):
-                state, parent = Path(entry.path, "stat").read_text().rpartition(")")[2].split()[:2]
-                if state != "Z":
-                    run = next((word for word in line if f"{home}/runs/" in word), entry.name)
-                    found.append(Computing(int(entry.name), int(parent), run))
-    return found
-
-
 def computing(home: Path, *words: str) -> list[int]:
     """Runs of a module for the site at `home`, orphans included: one process for each session, its leader if it lives.
 
@@ -161,7 +136,7 @@ def most_at_once(home: Path, *words: str) -> Iterator[list[int]]:
 
     def watch() -> None:
         while not done.wait(0.1):
-            most[0] = max(most[0], len(attempts(home, *words)))
+            most[0] = max(most[0], len(computing(home, *words)))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
