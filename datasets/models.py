@@ -12,6 +12,7 @@ from dlmodeler_site.access import ScopedQuerySet
 from dlmodeler_site.audit import STATE_OF_WORK, audited
 from dlmodeler_site.compute.base import cpu_count
 from dlmodeler_site.compute.run_folder import RunFolder, write_jsonl
+from dlmodeler_site.fields import SentenceField
 from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import Status, Work
 from projects.models import Project
@@ -182,7 +183,7 @@ class File(models.Model):
     data = models.ForeignKey(Data, on_delete=models.CASCADE, related_name="files")
     name = models.CharField(max_length=1024)
     state = models.CharField(max_length=8, choices=State, default=State.PENDING)
-    error = models.TextField(blank=True)
+    error = SentenceField(blank=True)
     content = models.CharField(max_length=5, choices=Data.Content, blank=True)
     size_bytes = models.PositiveBigIntegerField(default=0)
     sha256 = models.CharField(max_length=64, blank=True)

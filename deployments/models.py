@@ -13,6 +13,7 @@ from deployments import batch
 from dlmodeler_site.access import ScopedQuerySet
 from dlmodeler_site.audit import STATE_OF_WORK, audited
 from dlmodeler_site.compute.run_folder import RunFolder
+from dlmodeler_site.fields import SentenceField
 from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import Work
 from jobs.models import InstanceKind, Training
@@ -61,7 +62,7 @@ class Deployment(models.Model):
     wanted = models.CharField(max_length=7, choices=Wanted, default=Wanted.RUNNING, editable=False)
     generation = models.PositiveIntegerField(default=1, editable=False, help_text="a higher one restarts the server")
     status = models.CharField(max_length=8, choices=Status, default=Status.STARTING, editable=False)
-    error = models.TextField(blank=True, editable=False)
+    error = SentenceField(blank=True, editable=False)
     active_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(auto_now=True)
@@ -232,7 +233,7 @@ class Prediction(models.Model):
     class_name = models.CharField(max_length=200, blank=True)
     probability = models.FloatField(null=True)
     top = models.JSONField(default=list)
-    error = models.TextField(blank=True)
+    error = SentenceField(blank=True)
 
     objects = PredictionQuerySet.as_manager()
 

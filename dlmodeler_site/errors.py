@@ -31,7 +31,8 @@ class UserError(Exception):
         details: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(str(message))
-        self.message = str(message)
+        # A sentence stays one (str() would leave only its text), a lazy text becomes one of this request's language.
+        self.message = message if isinstance(message, str) else str(message)
         self.reason = reason
         self.status = status
         self.field = field

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dlmodeler_site.compute.run_folder import RunError, RunFolder, StopRequested
+from dlmodeler_site.sentences import Sentence as _
 
 EXIT_OK, EXIT_FAILED, EXIT_STOPPED = 0, 1, 3
 
@@ -35,7 +36,10 @@ def run_main(work: Callable[[RunFolder], None], argv: list[str] | None = None) -
     except MemoryError:
         traceback.print_exc()
         run.fail(
-            "The process ran out of memory. Use a smaller batch size or smaller images, or a machine with more memory.",
+            _(
+                "The process ran out of memory. "
+                "Use a smaller batch size or smaller images, or a machine with more memory."
+            ),
             reason="out_of_memory",
         )
         return EXIT_FAILED

@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dlmodeler_site import sentences
+
 
 class RunError(Exception):
     """A failure that the user can mend; its message is shown as it stands."""
@@ -102,7 +104,7 @@ class RunFolder:
 
     def fail(self, message: str, *, reason: str = "run_failed") -> None:
         """Write `error.json`: one sentence for the user."""
-        write_json(self.path / "error.json", {"message": message, "reason": reason})
+        write_json(self.path / "error.json", {"message": sentences.to_json(message), "reason": reason})
 
     def check_stop(self) -> None:
         """Raise `StopRequested` when the site asked for it. Call at every safe point."""
@@ -125,10 +127,10 @@ class RunFolder:
     def error(self) -> dict[str, str] | None:
         """What `fail` wrote, or None."""
         try:
-            error: dict[str, str] = read_json(self.path / "error.json")
+            error = read_json(self.path / "error.json")
         except FileNotFoundError:
             return None
-        return error
+        return {"message": sentences.from_json(error["message"]), "reason": error["reason"]}
 
     def read_events(self, offset: int) -> tuple[list[dict[str, Any]], int]:
         """Whole events after byte `offset`, and the offset to go on from."""

@@ -22,6 +22,7 @@ from django.utils.translation import gettext_lazy as _
 
 from dlmodeler_site.compute.base import Resources
 from dlmodeler_site.compute.run_folder import RunFolder
+from dlmodeler_site.fields import SentenceField
 
 
 class Status(models.TextChoices):
@@ -42,7 +43,7 @@ class Work(models.Model):
 
     status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED, editable=False)
     progress = models.FloatField(default=0, editable=False)
-    error = models.TextField(blank=True, editable=False)
+    error = SentenceField(blank=True, editable=False)
     error_reason = models.CharField(max_length=50, blank=True, editable=False)
     attempt = models.PositiveIntegerField(default=0, editable=False)
     crashes = models.PositiveIntegerField(default=0, editable=False, help_text="in a row, without progress between")

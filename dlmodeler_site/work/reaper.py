@@ -7,6 +7,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from dlmodeler_site.registry import work_models
+from dlmodeler_site.sentences import Sentence as _
 from dlmodeler_site.work import queue, runner
 from dlmodeler_site.work.models import Status
 
@@ -23,7 +24,7 @@ def reap() -> None:
         lapsed = now - timedelta(seconds=settings.DLM_LEASE_S)
         for work in model._default_manager.filter(status=Status.RUNNING, heartbeat_at__lt=lapsed):
             if work.lease is not None:
-                runner.crash(work, work.lease, "Its worker died")
+                runner.crash(work, work.lease, _("Its worker died"))
         waiting = now - timedelta(seconds=UNHEARD_S)
         for work in model._default_manager.filter(status=Status.QUEUED, queued_at__lt=waiting):
             if not queue.is_rung(work) and _due(work.pk, model.__name__):

@@ -18,6 +18,7 @@ from dlmodeler_site.compute.inline import InlineBackend
 from dlmodeler_site.compute.local import LocalBackend
 from dlmodeler_site.compute.run_folder import RunFolder, write_json
 from dlmodeler_site.errors import UserError
+from dlmodeler_site.sentences import Sentence as _
 from dlmodeler_site.storage import workspace
 from dlmodeler_site.work import logs, queue
 from dlmodeler_site.work.models import Status, Work
@@ -59,7 +60,7 @@ def run(model: type[Work], pk: int, lease: uuid.UUID) -> None:
     except Exception:
         reference = uuid.uuid4().hex[:12]
         log.exception("%s %s: attempt %s failed on our side, reference %s", model.__name__, pk, work.attempt, reference)
-        work.fail(lease, f"Something went wrong on our side. Reference: {reference}", reason="internal")
+        work.fail(lease, _mishap(reference), reason="internal")
 
 
 @dataclass
@@ -209,11 +210,16 @@ class _Run:
         else:
             reference = uuid.uuid4().hex[:12]
             log.error("%s: process ended with %s, reference %s\n%s", work, code, reference, run.log_tail())
-            work.fail(self.lease, f"Something went wrong on our side. Reference: {reference}", reason="internal")
+            work.fail(self.lease, _mishap(reference), reason="internal")
 
     def _crashed(self, code: int) -> None:
         """The process was killed from outside: another attempt, unless it never gets anywhere."""
-        crash(self.work, self.lease, f"The process was ended by {signal.Signals(-code).name}")
+        what = _("The process was ended by %(signal)s", signal=signal.Signals(-code).name)
+        crash(self.work, self.lease, what)
+
+
+def _mishap(reference: str) -> str:
+    return _("Something went wrong on our side. Reference: %(reference)s", reference=reference)
 
 
 def crash(work: Work, lease: uuid.UUID, what: str) -> None:
@@ -221,8 +227,12 @@ def crash(work: Work, lease: uuid.UUID, what: str) -> None:
     if work.crashes + 1 >= settings.DLM_MAX_CRASHES:
         work.fail(
             lease,
-            f"{what} {work.crashes + 1} times in a row without getting further. This is most often too little memory: "
-            "try smaller batches or images, or fewer files, or ask the operator to look at the log.",
+            _(
+                "%(what)s %(count)d times in a row without getting further. This is most often too little memory: "
+                "try smaller batches or images, or fewer files, or ask the operator to look at the log.",
+                what=what,
+                count=work.crashes + 1,
+            ),
             reason="crashed",
         )
         return
