@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from datasets.models import Data, Dataset, File
 from datasets.preprocessing.registry import StepError, validate_steps
 from dlmodeler_site.errors import Conflict, UserError
-from dlmodeler_site.registry import Dependant, dependants
+from dlmodeler_site.registry import Dependant, dependants, refuse_if_in_use
 from dlmodeler_site.slugs import unique_slug
 from dlmodeler_site.storage import workspace
 from dlmodeler_site.work import queue
@@ -144,7 +144,7 @@ def delete_data(data: Data) -> None:
     with transaction.atomic():
         locked = Data.objects.select_for_update().get(pk=data.pk)
         _refuse_active([locked])
-        _refuse_used(locked.name, uses_of(locked))
+        refuse_if_in_use(locked.name, uses_of(locked))
         _delete_rows(locked)
     for folder in folders:
         workspace().delete_tree(folder)
@@ -157,7 +157,7 @@ def delete_dataset(dataset: Dataset) -> None:
         Dataset.objects.select_for_update().get(pk=dataset.pk)
         versions = list(dataset.data.select_for_update().order_by("-pk"))  # children before their parents
         _refuse_active(versions)
-        _refuse_used(dataset.name, dependants(dataset) + [use for data in versions for use in dependants(data)])
+        refuse_if_in_use(dataset.name, dependants(dataset) + [use for data in versions for use in dependants(data)])
         for data in versions:
             folders += _folders(data)
             _delete_rows(data)
@@ -172,16 +172,6 @@ def _refuse_active(versions: list[Data]) -> None:
             _("%(names)s: queued or running. Stop it first, then delete.")
             % {"names": ", ".join(f"“{name}”" for name in active)},
             reason="running",
-        )
-
-
-def _refuse_used(name: str, uses: list[Dependant]) -> None:
-    if uses:
-        raise Conflict(
-            _("“%(name)s” cannot be deleted, it is used by: %(uses)s. Delete these first.")
-            % {"name": name, "uses": ", ".join(map(str, uses))},
-            reason="in_use",
-            details={"used_by": [str(use) for use in uses]},
         )
 
 

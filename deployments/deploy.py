@@ -12,7 +12,7 @@ from datasets.models import Data
 from deployments.models import Deployment
 from deployments.tokens import FIRST_NAME, create_token
 from dlmodeler_site.errors import Conflict, UserError
-from dlmodeler_site.registry import dependants
+from dlmodeler_site.registry import dependants, refuse_if_in_use
 from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import Status
 from jobs import instances
@@ -106,13 +106,7 @@ def edit_deployment(deployment: Deployment, *, name: str | None = None, descript
 
 def delete_deployment(deployment: Deployment) -> None:
     """Delete it with its tokens and ended prediction jobs; the keeper ends its model server."""
-    if used_by := dependants(deployment):
-        raise Conflict(
-            _("“%(name)s” cannot be deleted now, because of: %(used_by)s. Stop or delete these first.")
-            % {"name": deployment.name, "used_by": ", ".join(map(str, used_by))},
-            reason="in_use",
-            details={"used_by": [str(each) for each in used_by]},
-        )
+    refuse_if_in_use(deployment.name, dependants(deployment))
     keys = [job.files_key for job in deployment.prediction_jobs.select_related("deployment__project")]
     deployment.delete()
     for key in keys:

@@ -5,12 +5,15 @@ It imports no model, so that apps.py can use it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.apps import apps
 from django.db.models import Model
+from django.utils.translation import gettext as _
+
+from dlmodeler_site.errors import Conflict
 
 if TYPE_CHECKING:
     from dlmodeler_site.work.models import Work
@@ -58,6 +61,18 @@ def register_dependants(find: Callable[[Model], Iterator[Dependant]]) -> None:
 def dependants(row: Model) -> list[Dependant]:
     """What uses `row` and so refuses its deletion."""
     return [dependant for find in _dependants for dependant in find(row)]
+
+
+def refuse_if_in_use(name: str, used_by: Iterable[Dependant]) -> None:
+    """Raises Conflict, naming them, when anything stands in the way of deleting what is called `name`."""
+    named = list(dict.fromkeys(map(str, used_by)))
+    if named:
+        raise Conflict(
+            _("“%(name)s” cannot be deleted now, because of: %(used_by)s. Stop or delete these first.")
+            % {"name": name, "used_by": ", ".join(named)},
+            reason="in_use",
+            details={"used_by": named},
+        )
 
 
 def register_contents(delete: Callable[[Model], None]) -> None:

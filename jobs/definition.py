@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from datasets.models import Data, File
 from dlmodeler_site.errors import Conflict, UserError
-from dlmodeler_site.registry import dependants
+from dlmodeler_site.registry import dependants, refuse_if_in_use
 from dlmodeler_site.slugs import unique_slug
 from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import ACTIVE, Status
@@ -107,14 +107,7 @@ def delete_job(job: Job) -> None:
     used_by = [*dependants(job)]
     for training in job.trainings.select_related("job__project"):
         used_by += dependants(training)
-    if used_by:
-        named = list(dict.fromkeys(map(str, used_by)))
-        raise Conflict(
-            _("“%(name)s” cannot be deleted now, because of: %(used_by)s. Stop or delete these first.")
-            % {"name": job.name, "used_by": ", ".join(named)},
-            reason="in_use",
-            details={"used_by": named},
-        )
+    refuse_if_in_use(job.name, used_by)
     key = job.files_key
     job.delete()
     workspace().delete_tree(key)

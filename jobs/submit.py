@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from datasets.inspection.labels import LabelError, make_label_map
 from dlmodeler_site.errors import Conflict, UserError
-from dlmodeler_site.registry import dependants
+from dlmodeler_site.registry import dependants, refuse_if_in_use
 from dlmodeler_site.slugs import unique_slug
 from dlmodeler_site.storage import workspace
 from dlmodeler_site.work import queue
@@ -123,13 +123,7 @@ def resume(training: Training) -> None:
 
 def delete_training(training: Training) -> None:
     """Delete the training with its model. Raises Conflict while it is queued, running or deployed."""
-    if used_by := dependants(training):
-        raise Conflict(
-            _("“%(name)s” cannot be deleted now, because of: %(used_by)s. Stop or delete these first.")
-            % {"name": training.name, "used_by": ", ".join(map(str, used_by))},
-            reason="in_use",
-            details={"used_by": [str(each) for each in used_by]},
-        )
+    refuse_if_in_use(training.name, dependants(training))
     key = training.files_key
     with transaction.atomic():
         locked = Training.objects.select_for_update().filter(pk=training.pk, status__in=FINAL).first()

@@ -9,8 +9,8 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from dlmodeler_site.access import Role
-from dlmodeler_site.errors import Conflict, UserError
-from dlmodeler_site.registry import delete_contents, dependants
+from dlmodeler_site.errors import UserError
+from dlmodeler_site.registry import delete_contents, dependants, refuse_if_in_use
 from dlmodeler_site.slugs import unique_slug
 from dlmodeler_site.storage import workspace
 from projects.models import Membership, Project
@@ -87,13 +87,7 @@ def update_project(
 
 def delete_project(project: Project) -> None:
     """Delete the project with everything in it. Raises Conflict while something in it runs."""
-    if used_by := dependants(project):
-        raise Conflict(
-            _("“%(name)s” cannot be deleted now, because of: %(used_by)s. Stop or delete these first.")
-            % {"name": project.name, "used_by": ", ".join(map(str, used_by))},
-            reason="in_use",
-            details={"used_by": [str(each) for each in used_by]},
-        )
+    refuse_if_in_use(project.name, dependants(project))
     key = project.files_key
     delete_contents(project)
     project.delete()

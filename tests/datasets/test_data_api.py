@@ -139,8 +139,12 @@ def test_preprocessing_makes_a_new_data_with_lineage(cast: Cast, photos: Data) -
     file = data.files.get(name="0.png")
     assert (file.width, file.height, file.mode, file.label) == (20, 10, "L", "sea")
     refused = api(cast.alice).delete(url(photos))
-    assert (refused.status_code, refused.json()["reason"]) == (409, "in_use")
-    assert "small" in refused.json()["error"]
+    assert refused.status_code == 409
+    assert refused.json() == {
+        "error": "“photos” cannot be deleted now, because of: data “small”. Stop or delete these first.",
+        "reason": "in_use",
+        "details": {"used_by": ["data “small”"]},
+    }
 
 
 @pytest.mark.parametrize(
