@@ -1,14 +1,14 @@
 """Datasets, their data (immutable versions) and the files of these."""
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from datasets import results
-from dlmodeler_site.access import ScopedQuerySet
+from dlmodeler_site.access import Kept, ScopedQuerySet, User
 from dlmodeler_site.audit import STATE_OF_WORK, audited
 from dlmodeler_site.compute.base import cpu_count
 from dlmodeler_site.compute.run_folder import RunFolder, write_jsonl
@@ -24,21 +24,65 @@ class DatasetQuerySet(ScopedQuerySet):
     pass
 
 
+class ConnectionQuerySet(ScopedQuerySet):
+    """Connections of a project are its members' to use and its owners' to change; those of no project are for all."""
+
+    def visible_to(self, user: User) -> Self:
+        return self.filter(project=None) | super().visible_to(user)
+
+
+@audited(exclude_fields=("ciphertext", "checked_at", "error"))
+class Connection(models.Model):
+    """An S3-compatible object storage with the key to it; made by operators for all projects or by an owner for one."""
+
+    project = models.ForeignKey(Project, null=True, blank=True, on_delete=models.CASCADE, related_name="connections")
+    name = models.CharField(_("name"), max_length=100)
+    endpoint = models.URLField(max_length=255, blank=True, help_text="blank = AWS")
+    region = models.CharField(max_length=50, blank=True)
+    bucket = models.CharField(max_length=63, blank=True, help_text="blank = all buckets of the key")
+    access_key = models.CharField(max_length=255)
+    ciphertext = models.BinaryField(editable=False, help_text="the secret key, encrypted")
+    creator = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(auto_now=True)
+    checked_at = models.DateTimeField(null=True, editable=False)
+    error = SentenceField(blank=True, editable=False)
+
+    objects = ConnectionQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["name", "pk"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["project", "name"], name="connection_name_per_project", nulls_distinct=False
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 @audited()
 class Dataset(models.Model):
     """What belongs together: uploaded data and the data made from it."""
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="datasets")
+    project = models.ForeignKey(Project, verbose_name=_("project"), on_delete=models.CASCADE, related_name="datasets")
     name = models.CharField(_("name"), max_length=100)
-    slug = models.CharField(max_length=100, editable=False)
+    slug = models.CharField(_("slug"), max_length=100, editable=False)
     description = models.TextField(_("description"), max_length=2000, blank=True)
-    creator = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False)
-    created_at = models.DateTimeField(auto_now_add=True)
-    changed_at = models.DateTimeField(auto_now=True)
+    creator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("creator"), null=True, on_delete=models.SET_NULL, editable=False
+    )
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    changed_at = models.DateTimeField(_("changed at"), auto_now=True)
+    deleted_at = models.DateTimeField(null=True, editable=False)
 
-    objects = DatasetQuerySet.as_manager()
+    objects = Kept.from_queryset(DatasetQuerySet)()
+    everything = DatasetQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("dataset")
+        verbose_name_plural = _("datasets")
         ordering: ClassVar = ["-created_at", "-pk"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["project", "slug"], name="dataset_slug_per_project")]
 
@@ -72,28 +116,48 @@ class Data(Work):
         FAIL = "fail", _("fail")
         SKIP = "skip", _("skip")
 
-    status = models.CharField(max_length=10, choices=Status, default=Status.UPLOADING, editable=False)
-    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="data")
+    status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.UPLOADING, editable=False)
+    dataset = models.ForeignKey(Dataset, verbose_name=_("dataset"), on_delete=models.CASCADE, related_name="data")
     name = models.CharField(_("name"), max_length=100)
-    slug = models.CharField(max_length=100, editable=False)
+    slug = models.CharField(_("slug"), max_length=100, editable=False)
     description = models.TextField(_("description"), max_length=2000, blank=True)
-    creator = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False)
-    kind = models.CharField(max_length=9, choices=Kind, default=Kind.RAW, editable=False)
-    content = models.CharField(max_length=5, choices=Content, blank=True, editable=False)
-    parent = models.ForeignKey("self", null=True, on_delete=models.RESTRICT, related_name="children", editable=False)
-    steps = models.JSONField(default=list, editable=False)
-    on_error = models.CharField(max_length=4, choices=OnError, default=OnError.FAIL, editable=False)
-    file_count = models.PositiveIntegerField(default=0, editable=False, help_text="sound files")
-    rejected_count = models.PositiveIntegerField(default=0, editable=False)
-    size_bytes = models.PositiveBigIntegerField(default=0, editable=False)
-    manifest_sha256 = models.CharField(max_length=64, blank=True, editable=False)
-    changed_at = models.DateTimeField(auto_now=True)
+    creator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("creator"), null=True, on_delete=models.SET_NULL, editable=False
+    )
+    kind = models.CharField(_("kind"), max_length=9, choices=Kind, default=Kind.RAW, editable=False)
+    content = models.CharField(_("content"), max_length=5, choices=Content, blank=True, editable=False)
+    parent = models.ForeignKey(
+        "self",
+        verbose_name=_("made from"),
+        null=True,
+        on_delete=models.RESTRICT,
+        related_name="children",
+        editable=False,
+    )
+    steps = models.JSONField(_("preprocessing steps"), default=list, editable=False)
+    on_error = models.CharField(_("on error"), max_length=4, choices=OnError, default=OnError.FAIL, editable=False)
+    file_count = models.PositiveIntegerField(
+        _("number of files"), default=0, editable=False, help_text=_("Sound files only.")
+    )
+    rejected_count = models.PositiveIntegerField(_("number of rejected files"), default=0, editable=False)
+    size_bytes = models.PositiveBigIntegerField(_("size in bytes"), default=0, editable=False)
+    manifest_sha256 = models.CharField(_("SHA-256 hash of the manifest"), max_length=64, blank=True, editable=False)
+    profile = models.JSONField(default=dict, editable=False, help_text="what the files are like, in numbers")
+    connection = models.ForeignKey(
+        Connection, null=True, on_delete=models.SET_NULL, related_name="data", editable=False
+    )
+    source_keys = models.JSONField(default=list, editable=False, help_text="objects and prefixes to import")
+    is_listed = models.BooleanField(default=False, editable=False, help_text="every object to import has its row")
+    changed_at = models.DateTimeField(_("changed at"), auto_now=True)
+    deleted_at = models.DateTimeField(null=True, editable=False)
 
-    objects = DataQuerySet.as_manager()
+    objects = Kept.from_queryset(DataQuerySet)()
+    everything = DataQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("data")
+        verbose_name_plural = _("data")
         ordering: ClassVar = ["-created_at", "-pk"]
-        verbose_name_plural = "data"
         constraints: ClassVar = [models.UniqueConstraint(fields=["dataset", "slug"], name="data_slug_per_dataset")]
 
     def __str__(self) -> str:
@@ -171,6 +235,9 @@ class Data(Work):
 class FileQuerySet(ScopedQuerySet):
     to_project = "data__dataset__project"
 
+    def visible_to(self, user: User) -> Self:
+        return super().visible_to(user).filter(data__deleted_at=None)
+
 
 class File(models.Model):
     """One file of a data, sound or rejected with the reason."""
@@ -180,23 +247,35 @@ class File(models.Model):
         OK = "ok", _("OK")
         REJECTED = "rejected", _("Rejected")
 
-    data = models.ForeignKey(Data, on_delete=models.CASCADE, related_name="files")
-    name = models.CharField(max_length=1024)
-    state = models.CharField(max_length=8, choices=State, default=State.PENDING)
-    error = SentenceField(blank=True)
-    content = models.CharField(max_length=5, choices=Data.Content, blank=True)
-    size_bytes = models.PositiveBigIntegerField(default=0)
-    sha256 = models.CharField(max_length=64, blank=True)
-    width = models.PositiveIntegerField(null=True)
-    height = models.PositiveIntegerField(null=True)
-    mode = models.CharField(max_length=10, blank=True)
-    format = models.CharField(max_length=10, blank=True)
-    label = models.CharField(max_length=255, blank=True)
-    has_thumbnail = models.BooleanField(default=False)
+    class Source(models.TextChoices):
+        """Where a pending file's content is to come from; blank: it is in the workspace."""
+
+        ARCHIVE = "archive", _("Archive to unpack")
+        OBJECT = "object", _("Object to fetch")
+
+    data = models.ForeignKey(Data, verbose_name=_("data"), on_delete=models.CASCADE, related_name="files")
+    name = models.CharField(_("name"), max_length=1024)
+    state = models.CharField(_("state"), max_length=8, choices=State, default=State.PENDING)
+    error = SentenceField(_("error"), blank=True)
+    content = models.CharField(_("content"), max_length=5, choices=Data.Content, blank=True)
+    size_bytes = models.PositiveBigIntegerField(_("size in bytes"), default=0)
+    sha256 = models.CharField(_("SHA-256 hash"), max_length=64, blank=True)
+    width = models.PositiveIntegerField(_("width in pixels"), null=True)
+    height = models.PositiveIntegerField(_("height in pixels"), null=True)
+    mode = models.CharField(_("colour mode"), max_length=10, blank=True)
+    format = models.CharField(_("format"), max_length=10, blank=True)
+    label = models.CharField(_("label"), max_length=255, blank=True)
+    fingerprint = models.CharField(max_length=40, blank=True, help_text="alike for images that look alike")
+    has_thumbnail = models.BooleanField(_("has a thumbnail"), default=False)
+    source = models.CharField(max_length=7, choices=Source, blank=True)
+    source_key = models.CharField(max_length=1024, blank=True, help_text="the object to fetch")
+    labelled_by_folder = models.BooleanField(default=False)
 
     objects = FileQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("file")
+        verbose_name_plural = _("files")
         ordering: ClassVar = ["pk"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["data", "name"], name="file_name_per_data")]
         indexes: ClassVar = [models.Index(fields=["data", "state", "id"]), models.Index(fields=["data", "label"])]
@@ -215,3 +294,52 @@ class File(models.Model):
     @property
     def thumbnail_key(self) -> str:
         return f"thumbnails/{self.data_id}/{self.pk}.jpg"
+
+
+class RecipeQuerySet(ScopedQuerySet):
+    pass
+
+
+@audited()
+class Recipe(models.Model):
+    """Preprocessing steps under a name, to be used again."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="recipes")
+    name = models.CharField(_("name"), max_length=100)
+    steps = models.JSONField(default=list)
+    creator = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    objects = RecipeQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["name", "pk"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["project", "name"], name="recipe_name_per_project")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ExportQuerySet(ScopedQuerySet):
+    to_project = "data__dataset__project"
+
+
+@audited(exclude_fields=STATE_OF_WORK)
+class Export(Work):
+    """Copies a data's files to an object storage."""
+
+    resumable: ClassVar[bool] = True
+
+    data = models.ForeignKey(Data, on_delete=models.CASCADE, related_name="exports")
+    connection = models.ForeignKey(Connection, null=True, on_delete=models.SET_NULL, related_name="exports")
+    prefix = models.CharField(max_length=500, help_text="bucket and folder that the files go to")
+    creator = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False)
+
+    objects = ExportQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-created_at", "-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.data} → {self.prefix}"

@@ -44,12 +44,19 @@ class ScopedQuerySet(models.QuerySet[Any]):
         if not user.is_authenticated:
             return self.none()
         membership = self.model._meta.apps.get_model("projects", "Membership")
-        projects = membership.objects.filter(user=user, role__in=roles).values("project")
+        members = membership.objects.filter(user=user, role__in=roles, project__deleted_at=None)
         look_up = f"{self.to_project}__in" if self.to_project else "pk__in"
-        return self.filter(**{look_up: projects})
+        return self.filter(**{look_up: members.values("project")})
 
 
 M = TypeVar("M", bound=models.Model)
+
+
+class Kept(models.Manager[M]):
+    """The rows that are not in the trash (`deleted_at`)."""
+
+    def get_queryset(self) -> models.QuerySet[M]:
+        return super().get_queryset().filter(deleted_at=None)
 
 
 def get_visible(queryset: ScopedQuerySet, user: User, **look_up: Any) -> Any:
