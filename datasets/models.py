@@ -35,22 +35,28 @@ class ConnectionQuerySet(ScopedQuerySet):
 class Connection(models.Model):
     """An S3-compatible object storage with the key to it; made by operators for all projects or by an owner for one."""
 
-    project = models.ForeignKey(Project, null=True, blank=True, on_delete=models.CASCADE, related_name="connections")
+    project = models.ForeignKey(
+        Project, verbose_name=_("project"), null=True, blank=True, on_delete=models.CASCADE, related_name="connections"
+    )
     name = models.CharField(_("name"), max_length=100)
-    endpoint = models.URLField(max_length=255, blank=True, help_text="blank = AWS")
-    region = models.CharField(max_length=50, blank=True)
-    bucket = models.CharField(max_length=63, blank=True, help_text="blank = all buckets of the key")
-    access_key = models.CharField(max_length=255)
-    ciphertext = models.BinaryField(editable=False, help_text="the secret key, encrypted")
-    creator = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False)
-    created_at = models.DateTimeField(auto_now_add=True)
-    changed_at = models.DateTimeField(auto_now=True)
-    checked_at = models.DateTimeField(null=True, editable=False)
-    error = SentenceField(blank=True, editable=False)
+    endpoint = models.URLField(_("endpoint"), max_length=255, blank=True, help_text=_("Blank for AWS."))
+    region = models.CharField(_("region"), max_length=50, blank=True)
+    bucket = models.CharField(_("bucket"), max_length=63, blank=True, help_text=_("Blank for all buckets of the key."))
+    access_key = models.CharField(_("access key"), max_length=255)
+    ciphertext = models.BinaryField(_("secret key"), editable=False, help_text=_("Encrypted."))
+    creator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("creator"), null=True, on_delete=models.SET_NULL, editable=False
+    )
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    changed_at = models.DateTimeField(_("changed at"), auto_now=True)
+    checked_at = models.DateTimeField(_("checked at"), null=True, editable=False)
+    error = SentenceField(_("error"), blank=True, editable=False)
 
     objects = ConnectionQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("connection")
+        verbose_name_plural = _("connections")
         ordering: ClassVar = ["name", "pk"]
         constraints: ClassVar = [
             models.UniqueConstraint(
@@ -75,7 +81,7 @@ class Dataset(models.Model):
     )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     changed_at = models.DateTimeField(_("changed at"), auto_now=True)
-    deleted_at = models.DateTimeField(null=True, editable=False)
+    deleted_at = models.DateTimeField(_("deleted at"), null=True, editable=False)
 
     objects = Kept.from_queryset(DatasetQuerySet)()
     everything = DatasetQuerySet.as_manager()
@@ -142,14 +148,25 @@ class Data(Work):
     rejected_count = models.PositiveIntegerField(_("number of rejected files"), default=0, editable=False)
     size_bytes = models.PositiveBigIntegerField(_("size in bytes"), default=0, editable=False)
     manifest_sha256 = models.CharField(_("SHA-256 hash of the manifest"), max_length=64, blank=True, editable=False)
-    profile = models.JSONField(default=dict, editable=False, help_text="what the files are like, in numbers")
-    connection = models.ForeignKey(
-        Connection, null=True, on_delete=models.SET_NULL, related_name="data", editable=False
+    profile = models.JSONField(
+        _("profile"), default=dict, editable=False, help_text=_("What the files are like, in numbers.")
     )
-    source_keys = models.JSONField(default=list, editable=False, help_text="objects and prefixes to import")
-    is_listed = models.BooleanField(default=False, editable=False, help_text="every object to import has its row")
+    connection = models.ForeignKey(
+        Connection,
+        verbose_name=_("connection"),
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="data",
+        editable=False,
+    )
+    source_keys = models.JSONField(
+        _("source keys"), default=list, editable=False, help_text=_("Objects and prefixes to import.")
+    )
+    is_listed = models.BooleanField(
+        _("listing complete"), default=False, editable=False, help_text=_("Every object to import has its row.")
+    )
     changed_at = models.DateTimeField(_("changed at"), auto_now=True)
-    deleted_at = models.DateTimeField(null=True, editable=False)
+    deleted_at = models.DateTimeField(_("deleted at"), null=True, editable=False)
 
     objects = Kept.from_queryset(DataQuerySet)()
     everything = DataQuerySet.as_manager()
@@ -265,11 +282,13 @@ class File(models.Model):
     mode = models.CharField(_("colour mode"), max_length=10, blank=True)
     format = models.CharField(_("format"), max_length=10, blank=True)
     label = models.CharField(_("label"), max_length=255, blank=True)
-    fingerprint = models.CharField(max_length=40, blank=True, help_text="alike for images that look alike")
+    fingerprint = models.CharField(
+        _("fingerprint"), max_length=40, blank=True, help_text=_("Alike for images that look alike.")
+    )
     has_thumbnail = models.BooleanField(_("has a thumbnail"), default=False)
-    source = models.CharField(max_length=7, choices=Source, blank=True)
-    source_key = models.CharField(max_length=1024, blank=True, help_text="the object to fetch")
-    labelled_by_folder = models.BooleanField(default=False)
+    source = models.CharField(_("source"), max_length=7, choices=Source, blank=True)
+    source_key = models.CharField(_("source key"), max_length=1024, blank=True, help_text=_("The object to fetch."))
+    labelled_by_folder = models.BooleanField(_("labelled by its folder"), default=False)
 
     objects = FileQuerySet.as_manager()
 
@@ -304,16 +323,20 @@ class RecipeQuerySet(ScopedQuerySet):
 class Recipe(models.Model):
     """Preprocessing steps under a name, to be used again."""
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="recipes")
+    project = models.ForeignKey(Project, verbose_name=_("project"), on_delete=models.CASCADE, related_name="recipes")
     name = models.CharField(_("name"), max_length=100)
-    steps = models.JSONField(default=list)
-    creator = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False)
-    created_at = models.DateTimeField(auto_now_add=True)
-    changed_at = models.DateTimeField(auto_now=True)
+    steps = models.JSONField(_("preprocessing steps"), default=list)
+    creator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("creator"), null=True, on_delete=models.SET_NULL, editable=False
+    )
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    changed_at = models.DateTimeField(_("changed at"), auto_now=True)
 
     objects = RecipeQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("recipe")
+        verbose_name_plural = _("recipes")
         ordering: ClassVar = ["name", "pk"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["project", "name"], name="recipe_name_per_project")]
 
@@ -331,14 +354,20 @@ class Export(Work):
 
     resumable: ClassVar[bool] = True
 
-    data = models.ForeignKey(Data, on_delete=models.CASCADE, related_name="exports")
-    connection = models.ForeignKey(Connection, null=True, on_delete=models.SET_NULL, related_name="exports")
-    prefix = models.CharField(max_length=500, help_text="bucket and folder that the files go to")
-    creator = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False)
+    data = models.ForeignKey(Data, verbose_name=_("data"), on_delete=models.CASCADE, related_name="exports")
+    connection = models.ForeignKey(
+        Connection, verbose_name=_("connection"), null=True, on_delete=models.SET_NULL, related_name="exports"
+    )
+    prefix = models.CharField(_("prefix"), max_length=500, help_text=_("Bucket and folder that the files go to."))
+    creator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("creator"), null=True, on_delete=models.SET_NULL, editable=False
+    )
 
     objects = ExportQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("export")
+        verbose_name_plural = _("exports")
         ordering: ClassVar = ["-created_at", "-pk"]
 
     def __str__(self) -> str:

@@ -46,30 +46,51 @@ class Deployment(models.Model):
         STOPPED = "stopped", _("Stopped")
         FAILED = "failed", _("Failed")
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="deployments")
-    training = models.ForeignKey(Training, on_delete=models.RESTRICT, related_name="deployments")
+    project = models.ForeignKey(
+        Project, verbose_name=_("project"), on_delete=models.CASCADE, related_name="deployments"
+    )
+    training = models.ForeignKey(
+        Training, verbose_name=_("training"), on_delete=models.RESTRICT, related_name="deployments"
+    )
     name = models.CharField(_("name"), max_length=100)
     description = models.TextField(_("description"), max_length=2000, blank=True)
-    creator = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False)
-    instance_kind = models.CharField(max_length=3, choices=InstanceKind, default=InstanceKind.CPU)
-    instance_count = models.PositiveSmallIntegerField(default=1)
-    bundle_key = models.CharField(max_length=500, editable=False, help_text="the served bundle in the workspace")
-    bundle_info = models.JSONField(
-        default=dict, editable=False, help_text="input, labels and engine of its bundle.json"
+    creator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("creator"), null=True, on_delete=models.SET_NULL, editable=False
     )
-    preprocess = models.BooleanField(default=False, help_text="apply the training data's preprocessing to requests")
-    steps = models.JSONField(default=list, editable=False, help_text="that preprocessing")
-    wanted = models.CharField(max_length=7, choices=Wanted, default=Wanted.RUNNING, editable=False)
-    generation = models.PositiveIntegerField(default=1, editable=False, help_text="a higher one restarts the server")
-    status = models.CharField(max_length=8, choices=Status, default=Status.STARTING, editable=False)
-    error = SentenceField(blank=True, editable=False)
-    active_at = models.DateTimeField(null=True, editable=False)
-    created_at = models.DateTimeField(auto_now_add=True)
-    changed_at = models.DateTimeField(auto_now=True)
+    instance_kind = models.CharField(_("instance kind"), max_length=3, choices=InstanceKind, default=InstanceKind.CPU)
+    instance_count = models.PositiveSmallIntegerField(_("instance count"), default=1)
+    bundle_key = models.CharField(
+        _("bundle key"), max_length=500, editable=False, help_text=_("Where the served bundle lies in the workspace.")
+    )
+    bundle_info = models.JSONField(
+        _("bundle information"),
+        default=dict,
+        editable=False,
+        help_text=_("Input, labels and engine, from its bundle.json."),
+    )
+    preprocess = models.BooleanField(
+        _("preprocess requests"),
+        default=False,
+        help_text=_("Requests go through the preprocessing of the training data."),
+    )
+    steps = models.JSONField(
+        _("preprocessing steps"), default=list, editable=False, help_text=_("What requests go through.")
+    )
+    wanted = models.CharField(_("wanted state"), max_length=7, choices=Wanted, default=Wanted.RUNNING, editable=False)
+    generation = models.PositiveIntegerField(
+        _("generation"), default=1, editable=False, help_text=_("A higher one restarts the model server.")
+    )
+    status = models.CharField(_("status"), max_length=8, choices=Status, default=Status.STARTING, editable=False)
+    error = SentenceField(_("error"), blank=True, editable=False)
+    active_at = models.DateTimeField(_("active since"), null=True, editable=False)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    changed_at = models.DateTimeField(_("changed at"), auto_now=True)
 
     objects = DeploymentQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("deployment")
+        verbose_name_plural = _("deployments")
         ordering: ClassVar = ["-created_at", "-pk"]
 
     def __str__(self) -> str:
@@ -128,20 +149,26 @@ class DeploymentTokenQuerySet(ScopedQuerySet):
 class DeploymentToken(models.Model):
     """A key to one deployment: a digest to look it up by, a ciphertext to show it to editors again."""
 
-    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="tokens")
+    deployment = models.ForeignKey(
+        Deployment, verbose_name=_("deployment"), on_delete=models.CASCADE, related_name="tokens"
+    )
     name = models.CharField(_("name"), max_length=100)
-    digest = models.CharField(max_length=64, unique=True, editable=False)
-    ciphertext = models.BinaryField(editable=False)
-    creator = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False)
-    created_at = models.DateTimeField(auto_now_add=True)
-    expires_at = models.DateTimeField(null=True, blank=True)
-    last_used_at = models.DateTimeField(null=True, editable=False)
-    rotated_at = models.DateTimeField(null=True, editable=False)
-    revoked_at = models.DateTimeField(null=True, editable=False)
+    digest = models.CharField(_("digest"), max_length=64, unique=True, editable=False)
+    ciphertext = models.BinaryField(_("ciphertext"), editable=False)
+    creator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("creator"), null=True, on_delete=models.SET_NULL, editable=False
+    )
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
+    last_used_at = models.DateTimeField(_("last used at"), null=True, editable=False)
+    rotated_at = models.DateTimeField(_("rotated at"), null=True, editable=False)
+    revoked_at = models.DateTimeField(_("revoked at"), null=True, editable=False)
 
     objects = DeploymentTokenQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("deployment token")
+        verbose_name_plural = _("deployment tokens")
         ordering: ClassVar = ["created_at", "pk"]
 
     def __str__(self) -> str:
@@ -162,19 +189,30 @@ class PredictionJob(Work):
 
     resumable: ClassVar[bool] = True
 
-    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="prediction_jobs")
-    data = models.ForeignKey(Data, on_delete=models.RESTRICT, related_name="prediction_jobs")
+    deployment = models.ForeignKey(
+        Deployment, verbose_name=_("deployment"), on_delete=models.CASCADE, related_name="prediction_jobs"
+    )
+    data = models.ForeignKey(Data, verbose_name=_("data"), on_delete=models.RESTRICT, related_name="prediction_jobs")
     name = models.CharField(_("name"), max_length=100)
-    slug = models.CharField(max_length=100, editable=False)
+    slug = models.CharField(_("slug"), max_length=100, editable=False)
     description = models.TextField(_("description"), max_length=2000, blank=True)
-    creator = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False)
-    bundle_key = models.CharField(max_length=500, editable=False, help_text="what it was predicted with")
-    file_count = models.PositiveIntegerField(default=0, editable=False)
-    failed_count = models.PositiveIntegerField(default=0, editable=False)
+    creator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("creator"), null=True, on_delete=models.SET_NULL, editable=False
+    )
+    bundle_key = models.CharField(
+        _("bundle key"),
+        max_length=500,
+        editable=False,
+        help_text=_("Where the bundle that it predicts with lies in the workspace."),
+    )
+    file_count = models.PositiveIntegerField(_("number of files"), default=0, editable=False)
+    failed_count = models.PositiveIntegerField(_("number of failed files"), default=0, editable=False)
 
     objects = PredictionJobQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("prediction job")
+        verbose_name_plural = _("prediction jobs")
         ordering: ClassVar = ["-created_at", "-pk"]
 
     def __str__(self) -> str:
@@ -227,17 +265,21 @@ class PredictionQuerySet(ScopedQuerySet):
 class Prediction(models.Model):
     """What the model said of one file, or why it could say nothing."""
 
-    prediction_job = models.ForeignKey(PredictionJob, on_delete=models.CASCADE, related_name="predictions")
-    file = models.ForeignKey(File, on_delete=models.CASCADE, related_name="+")
-    label = models.IntegerField(null=True)
-    class_name = models.CharField(max_length=200, blank=True)
-    probability = models.FloatField(null=True)
-    top = models.JSONField(default=list)
-    error = SentenceField(blank=True)
+    prediction_job = models.ForeignKey(
+        PredictionJob, verbose_name=_("prediction job"), on_delete=models.CASCADE, related_name="predictions"
+    )
+    file = models.ForeignKey(File, verbose_name=_("file"), on_delete=models.CASCADE, related_name="+")
+    label = models.IntegerField(_("label"), null=True)
+    class_name = models.CharField(_("class name"), max_length=200, blank=True)
+    probability = models.FloatField(_("probability"), null=True)
+    top = models.JSONField(_("top classes"), default=list)
+    error = SentenceField(_("error"), blank=True)
 
     objects = PredictionQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("prediction")
+        verbose_name_plural = _("predictions")
         ordering: ClassVar = ["pk"]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["prediction_job", "file"], name="one_prediction_per_file")

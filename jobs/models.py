@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from datasets.models import Data
@@ -51,22 +52,28 @@ class Job(models.Model):
         BASIC = "basic", _("Basic")
         CUSTOM = "custom", _("Custom")
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="jobs")
+    project = models.ForeignKey(Project, verbose_name=_("project"), on_delete=models.CASCADE, related_name="jobs")
     name = models.CharField(_("name"), max_length=100)
-    slug = models.CharField(max_length=100, editable=False)
+    slug = models.CharField(_("slug"), max_length=100, editable=False)
     description = models.TextField(_("description"), max_length=2000, blank=True)
-    creator = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False)
-    kind = models.CharField(max_length=6, choices=Kind, default=Kind.BASIC)
-    algorithm = models.CharField(max_length=50, blank=True)
-    class_names = models.JSONField(default=dict, blank=True, help_text='{"0": "forest"}')
-    instance_kind = models.CharField(max_length=3, choices=InstanceKind, default=InstanceKind.CPU)
-    instance_count = models.PositiveSmallIntegerField(default=1)
-    created_at = models.DateTimeField(auto_now_add=True)
-    changed_at = models.DateTimeField(auto_now=True)
+    creator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("creator"), null=True, on_delete=models.SET_NULL, editable=False
+    )
+    kind = models.CharField(_("kind"), max_length=6, choices=Kind, default=Kind.BASIC)
+    algorithm = models.CharField(_("algorithm"), max_length=50, blank=True)
+    class_names = models.JSONField(
+        _("class names"), default=dict, blank=True, help_text=_('A name for each label, such as {"0": "forest"}.')
+    )
+    instance_kind = models.CharField(_("instance kind"), max_length=3, choices=InstanceKind, default=InstanceKind.CPU)
+    instance_count = models.PositiveSmallIntegerField(_("instance count"), default=1)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    changed_at = models.DateTimeField(_("changed at"), auto_now=True)
 
     objects = JobQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("job")
+        verbose_name_plural = _("jobs")
         ordering: ClassVar = ["-created_at", "-pk"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["project", "slug"], name="job_slug_per_project")]
 
@@ -113,11 +120,13 @@ class Job(models.Model):
 class JobInput(models.Model):
     """The data that a job reads for one input of its algorithm."""
 
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="inputs")
-    name = models.CharField(max_length=50)
-    data = models.ForeignKey(Data, on_delete=models.RESTRICT, related_name="job_inputs")
+    job = models.ForeignKey(Job, verbose_name=_("job"), on_delete=models.CASCADE, related_name="inputs")
+    name = models.CharField(_("input"), max_length=50)
+    data = models.ForeignKey(Data, verbose_name=_("data"), on_delete=models.RESTRICT, related_name="job_inputs")
 
     class Meta:
+        verbose_name = _("job input")
+        verbose_name_plural = _("job inputs")
         constraints: ClassVar = [models.UniqueConstraint(fields=["job", "name"], name="one_data_per_input")]
 
     def __str__(self) -> str:
@@ -138,24 +147,41 @@ class Training(Work):
 
     resumable: ClassVar[bool] = True
 
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="trainings")
+    job = models.ForeignKey(Job, verbose_name=_("job"), on_delete=models.CASCADE, related_name="trainings")
     name = models.CharField(_("name"), max_length=100, unique=True)
-    slug = models.CharField(max_length=100, editable=False)
-    creator = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False)
-    instance_kind = models.CharField(max_length=3, choices=InstanceKind, default=InstanceKind.CPU)
-    instance_count = models.PositiveSmallIntegerField(default=1)
-    hyperparameters = models.JSONField(default=dict)
-    seed = models.PositiveIntegerField(default=0)
-    labels = models.JSONField(default=list, editable=False, help_text="index = output of the network")
-    accuracy = models.FloatField(null=True, editable=False)
-    loss = models.FloatField(null=True, editable=False)
-    result_metrics = models.JSONField(default=dict, editable=False)
-    record_of_run = models.JSONField(default=dict, editable=False, help_text="versions, hardware, seed, data hashes")
-    export_key = models.CharField(max_length=500, blank=True, editable=False, help_text="the bundle in the workspace")
+    slug = models.CharField(_("slug"), max_length=100, editable=False)
+    creator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("creator"), null=True, on_delete=models.SET_NULL, editable=False
+    )
+    instance_kind = models.CharField(_("instance kind"), max_length=3, choices=InstanceKind, default=InstanceKind.CPU)
+    instance_count = models.PositiveSmallIntegerField(_("instance count"), default=1)
+    hyperparameters = models.JSONField(_("hyperparameters"), default=dict)
+    seed = models.PositiveIntegerField(_("seed"), default=0)
+    labels = models.JSONField(
+        _("labels"), default=list, editable=False, help_text=_("In the order of the network's outputs.")
+    )
+    accuracy = models.FloatField(_("accuracy"), null=True, editable=False)
+    loss = models.FloatField(_("loss"), null=True, editable=False)
+    result_metrics = models.JSONField(_("result metrics"), default=dict, editable=False)
+    record_of_run = models.JSONField(
+        _("record of the run"),
+        default=dict,
+        editable=False,
+        help_text=_("Versions, hardware, seed and hashes of the data."),
+    )
+    export_key = models.CharField(
+        _("export key"),
+        max_length=500,
+        blank=True,
+        editable=False,
+        help_text=_("Where the model's bundle lies in the workspace."),
+    )
 
     objects = TrainingQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("training")
+        verbose_name_plural = _("trainings")
         ordering: ClassVar = ["-created_at", "-pk"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["job", "slug"], name="training_slug_per_job")]
 
@@ -221,20 +247,23 @@ class EpochMetricsQuerySet(ScopedQuerySet):
 class EpochMetrics(models.Model):
     """The metrics of one epoch; a later attempt that repeats the epoch replaces them."""
 
-    training = models.ForeignKey(Training, on_delete=models.CASCADE, related_name="epoch_metrics")
-    epoch = models.PositiveIntegerField()
-    attempt = models.PositiveIntegerField()
-    step = models.PositiveIntegerField(default=0)
-    time = models.DateTimeField()
-    seconds = models.FloatField(default=0)
-    metrics = models.JSONField(default=dict, help_text="loss, accuracy, val_loss, ...")
+    training = models.ForeignKey(
+        Training, verbose_name=_("training"), on_delete=models.CASCADE, related_name="epoch_metrics"
+    )
+    epoch = models.PositiveIntegerField(_("epoch"))
+    attempt = models.PositiveIntegerField(_("attempt"))
+    step = models.PositiveIntegerField(_("step"), default=0)
+    time = models.DateTimeField(_("time"))
+    seconds = models.FloatField(_("duration in seconds"), default=0)
+    metrics = models.JSONField(_("metrics"), default=dict, help_text=_("Such as loss, accuracy and val_loss."))
 
     objects = EpochMetricsQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("epoch metrics")
+        verbose_name_plural = _("epoch metrics")
         ordering: ClassVar = ["epoch"]
-        verbose_name_plural = "epoch metrics"
         constraints: ClassVar = [models.UniqueConstraint(fields=["training", "epoch"], name="one_row_per_epoch")]
 
     def __str__(self) -> str:
-        return f"{self.training} epoch {self.epoch}"
+        return gettext("%(training)s, epoch %(epoch)s") % {"training": self.training, "epoch": self.epoch}

@@ -41,20 +41,22 @@ ACTIVE = (Status.QUEUED, Status.RUNNING)
 class Work(models.Model):
     """The state of one piece of work; apps subclass it and say how it is prepared and what its end means."""
 
-    status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED, editable=False)
-    progress = models.FloatField(default=0, editable=False)
-    error = SentenceField(blank=True, editable=False)
-    error_reason = models.CharField(max_length=50, blank=True, editable=False)
-    attempt = models.PositiveIntegerField(default=0, editable=False)
-    crashes = models.PositiveIntegerField(default=0, editable=False, help_text="in a row, without progress between")
-    lease = models.UUIDField(null=True, editable=False)
-    heartbeat_at = models.DateTimeField(null=True, editable=False)
-    stop_requested = models.BooleanField(default=False, editable=False)
-    checkpoint_key = models.CharField(max_length=500, blank=True, editable=False)
-    created_at = models.DateTimeField(auto_now_add=True)
-    queued_at = models.DateTimeField(null=True, editable=False)
-    started_at = models.DateTimeField(null=True, editable=False)
-    finished_at = models.DateTimeField(null=True, editable=False)
+    status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.QUEUED, editable=False)
+    progress = models.FloatField(_("progress"), default=0, editable=False)
+    error = SentenceField(_("error"), blank=True, editable=False)
+    error_reason = models.CharField(_("error reason"), max_length=50, blank=True, editable=False)
+    attempt = models.PositiveIntegerField(_("attempt"), default=0, editable=False)
+    crashes = models.PositiveIntegerField(
+        _("crashes"), default=0, editable=False, help_text=_("How often in a row it crashed without making progress.")
+    )
+    lease = models.UUIDField(_("lease"), null=True, editable=False)
+    heartbeat_at = models.DateTimeField(_("last heartbeat"), null=True, editable=False)
+    stop_requested = models.BooleanField(_("stop requested"), default=False, editable=False)
+    checkpoint_key = models.CharField(_("checkpoint key"), max_length=500, blank=True, editable=False)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    queued_at = models.DateTimeField(_("queued at"), null=True, editable=False)
+    started_at = models.DateTimeField(_("started at"), null=True, editable=False)
+    finished_at = models.DateTimeField(_("finished at"), null=True, editable=False)
 
     resumable: ClassVar[bool] = False
 
