@@ -9,12 +9,18 @@ from typing import Protocol
 
 from django.utils.http import parse_header_parameters
 
+from dlmodeler_site.sentences import Sentence as _
+
 CHUNK_BYTES = 64 * 1024
 MAX_HEADER_BYTES = 16 * 1024
 
 
 class MultipartError(Exception):
     """The body is no multipart/form-data; the message says what is wrong."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
 
 
 class Interrupted(Exception):
@@ -54,7 +60,7 @@ def read_parts(stream: Stream, content_type: str) -> Iterator[Part]:
     kind, parameters = parse_header_parameters(content_type)
     boundary = parameters.get("boundary", "")
     if kind != "multipart/form-data" or not boundary or len(boundary) > 200 or not boundary.isascii():
-        raise MultipartError("Expected Content-Type: multipart/form-data with a boundary.")
+        raise MultipartError(_("Expected Content-Type: multipart/form-data with a boundary."))
     reader = _Reader(stream, b"\r\n--" + boundary.encode("ascii"))
     reader.skip()  # what may stand before the first boundary
     while reader.begins_part():
@@ -102,7 +108,7 @@ class _Reader:
             return False
         line = self._take_until(b"\r\n")
         if line.strip(b" \t"):
-            raise MultipartError("A boundary of the multipart body is followed by something else than a new line.")
+            raise MultipartError(_("A boundary of the multipart body is followed by something else than a new line."))
         return True
 
     def headers(self) -> list[bytes]:
@@ -110,7 +116,7 @@ class _Reader:
         while line := self._take_until(b"\r\n"):
             lines.append(line)
             if sum(map(len, lines)) > MAX_HEADER_BYTES:
-                raise MultipartError(f"The headers of a part are longer than {MAX_HEADER_BYTES} bytes.")
+                raise _headers_too_long()
         return lines
 
     def drain(self) -> None:
@@ -121,7 +127,7 @@ class _Reader:
     def _take_until(self, mark: bytes) -> bytes:
         while (at := self._buffer.find(mark)) < 0:
             if len(self._buffer) > MAX_HEADER_BYTES:
-                raise MultipartError(f"The headers of a part are longer than {MAX_HEADER_BYTES} bytes.")
+                raise _headers_too_long()
             self._fill()
         taken, self._buffer = self._buffer[:at], self._buffer[at + len(mark) :]
         return taken
@@ -133,13 +139,19 @@ class _Reader:
         self._buffer += chunk
 
 
+def _headers_too_long() -> MultipartError:
+    return MultipartError(_("The headers of a part are longer than %(most)d bytes.", most=MAX_HEADER_BYTES))
+
+
 def _part(headers: list[bytes], reader: _Reader) -> Part:
     for line in headers:
-        name, _, value = line.decode("utf-8", "replace").partition(":")
+        name, _colon, value = line.decode("utf-8", "replace").partition(":")
         if name.strip().lower() == "content-disposition":
             try:
                 _kind, parameters = parse_header_parameters(value.strip())
             except ValueError as error:
-                raise MultipartError(f"The Content-Disposition of a part cannot be read: {error}.") from error
+                raise MultipartError(
+                    _("The Content-Disposition of a part cannot be read: %(error)s.", error=str(error))
+                ) from error
             return Part(parameters.get("name", ""), parameters.get("filename"), reader)
-    raise MultipartError("A part of the multipart body has no Content-Disposition.")
+    raise MultipartError(_("A part of the multipart body has no Content-Disposition."))

@@ -12,6 +12,7 @@ from datasets.preprocessing.registry import validate_steps
 from datasets.samples import random_files
 from datasets.versions import checked_steps
 from dlmodeler_site.errors import Conflict, UserError
+from dlmodeler_site.sentences import joined
 from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import Status
 
@@ -38,7 +39,7 @@ def preview_image(data: Data, *, steps: Any, file_id: int | None = None) -> tupl
         with _slots:
             return preview(workspace().local_path(file.key_in(data), file.sha256), valid)
     except ImageError as error:
-        raise UserError(f"{file.name}: {error.message}", reason=error.reason, field="file") from error
+        raise UserError(joined(": ", (file.name, error.message)), reason=error.reason, field="file") from error
 
 
 def previewed_file(data: Data, file_id: int | None = None) -> File:

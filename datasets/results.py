@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from dlmodeler_site.compute.run_folder import RunFolder, read_jsonl
 from dlmodeler_site.errors import UserError
+from dlmodeler_site.sentences import Sentence as _
+from dlmodeler_site.sentences import from_json, joined
 from dlmodeler_site.storage import workspace
 
 if TYPE_CHECKING:
@@ -58,15 +60,16 @@ def nothing_sound(data: Data) -> UserError:
     from datasets.models import File
 
     rejected = data.files.filter(state=File.State.REJECTED)
-    reasons = [f"{file.name}: {file.error}" for file in rejected[:REASONS]]
+    lines: list[str] = [joined(": ", (file.name, file.error)) for file in rejected[:REASONS]]
     if data.rejected_count > REASONS:
-        reasons.append("…")
-    count = data.rejected_count
-    what = "The only file cannot" if count == 1 else f"None of the {count} files can"
-    return UserError(
-        f"{what} be used. Make a new data from other files.\n" + "\n".join(reasons),
-        reason="all_rejected",
-    )
+        lines.append("…")
+    if data.rejected_count == 1:
+        what = _("The only file cannot be used. Make a new data from other files.")
+    else:
+        what = _(
+            "None of the %(count)d files can be used. Make a new data from other files.", count=data.rejected_count
+        )
+    return UserError(joined("\n", (what, *lines)), reason="all_rejected")
 
 
 def _write(data: Data, rows: list[dict[str, Any]]) -> list[File]:
@@ -83,7 +86,7 @@ def _write(data: Data, rows: list[dict[str, Any]]) -> list[File]:
 def _values(row: dict[str, Any]) -> dict[str, Any]:
     return {
         "state": row["state"],
-        "error": row.get("error") or "",
+        "error": from_json(row.get("error") or ""),
         "content": row.get("content") or "",
         "size_bytes": row.get("size_bytes") or 0,
         "sha256": row.get("sha256") or "",

@@ -10,13 +10,13 @@ from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest
 from django.http.request import UnreadablePostError
-from django.utils.translation import gettext as _
 
 from datasets.incoming import ReceivedFile, request_folder, write_file
-from datasets.inspection.names import MAX_NAME_BYTES, check_name
+from datasets.inspection.names import MAX_NAME_BYTES, NameRefused, check_name
 from datasets.models import Data, File
 from datasets.multipart import CHUNK_BYTES, Interrupted, MultipartError, Part, read_parts
 from dlmodeler_site.errors import Conflict, UserError
+from dlmodeler_site.sentences import Sentence as _
 from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import Status
 
@@ -101,9 +101,10 @@ def _check_open(status: str, data: Data) -> None:
         raise Conflict(
             _(
                 "“%(name)s” takes no more files: it is %(status)s. Files can be added only before the commit; "
-                "make a new data."
-            )
-            % {"name": data.name, "status": Status(status).label.lower()},
+                "make a new data.",
+                name=data.name,
+                status=Status(status).label.lower(),
+            ),
             reason="not_uploading",
         )
 
@@ -126,8 +127,10 @@ def _check_length(request: HttpRequest) -> None:
 def _too_large() -> UserError:
     gib = f"{settings.DLM_UPLOAD_MAX_BYTES / 2**30:g}"
     return UserError(
-        _("One call takes at most %(gib)s GiB. Send the files in several calls; any number of calls is taken.")
-        % {"gib": gib},
+        _(
+            "One call takes at most %(gib)s GiB. Send the files in several calls; any number of calls is taken.",
+            gib=gib,
+        ),
         reason="upload_too_large",
         status=413,
         field="files",
@@ -153,7 +156,7 @@ def _read_form(request: HttpRequest, folder: Path) -> _Form:
                 _read_field(form, part)
     except MultipartError as error:
         raise UserError(
-            _("The upload cannot be read: %(error)s") % {"error": error}, reason="invalid_multipart"
+            _("The upload cannot be read: %(error)s", error=error.message), reason="invalid_multipart"
         ) from error
     except (Interrupted, UnreadablePostError) as error:
         raise UserError(
@@ -171,7 +174,7 @@ def _read_form(request: HttpRequest, folder: Path) -> _Form:
 def _read_field(form: _Form, part: Part) -> None:
     if part.filename is not None:
         raise UserError(
-            _("Files belong into the field “files”; received one in “%(field)s”.") % {"field": part.field},
+            _("Files belong into the field “files”; received one in “%(field)s”.", field=part.field),
             reason="unknown_field",
             field="files",
         )
@@ -182,7 +185,7 @@ def _read_field(form: _Form, part: Part) -> None:
     elif part.field in _OPTIONS:
         if text.lower() not in ("true", "false", "1", "0", "on", "off", ""):
             raise UserError(
-                _("%(field)s is true or false; received “%(text)s”.") % {"field": part.field, "text": text[:50]},
+                _("%(field)s is true or false; received “%(text)s”.", field=part.field, text=text[:50]),
                 reason="invalid",
                 field=part.field,
             )
@@ -192,8 +195,10 @@ def _read_field(form: _Form, part: Part) -> None:
 def _check_count(number: int) -> None:
     if number > settings.DATA_UPLOAD_MAX_NUMBER_FILES:
         raise UserError(
-            _("One call takes at most %(limit)s files. Send them in several calls; any number of calls is taken.")
-            % {"limit": settings.DATA_UPLOAD_MAX_NUMBER_FILES},
+            _(
+                "One call takes at most %(limit)s files. Send them in several calls; any number of calls is taken.",
+                limit=settings.DATA_UPLOAD_MAX_NUMBER_FILES,
+            ),
             reason="too_many_files",
             status=413,
             field="files",
@@ -204,8 +209,11 @@ def _named(form: _Form) -> Iterator[_File]:
     """Every file under the name that it will have, or with the reason why it cannot have it."""
     if form.paths and len(form.paths) != len(form.files):
         raise UserError(
-            _("Expected one “paths” beside each file, or none; received %(paths)s for %(files)s files.")
-            % {"paths": len(form.paths), "files": len(form.files)},
+            _(
+                "Expected one “paths” beside each file, or none; received %(paths)s for %(files)s files.",
+                paths=len(form.paths),
+                files=len(form.files),
+            ),
             reason="paths_mismatch",
             field="paths",
         )
@@ -216,12 +224,12 @@ def _named(form: _Form) -> Iterator[_File]:
         try:
             name = check_name(given)
             if "\ufffd" in name:
-                raise ValueError(_("The file name is not valid UTF-8 text; rename the file."))
+                raise NameRefused(_("The file name is not valid UTF-8 text; rename the file."))
             parents = [str(parent) for parent in PurePosixPath(name).parents][:-1]
             if name in folders or not taken.isdisjoint(parents):
-                raise ValueError(_in_the_way())
-        except ValueError as error:
-            yield _File(_shown(given), received, error=str(error))
+                raise NameRefused(_in_the_way())
+        except NameRefused as error:
+            yield _File(_shown(given), received, error=error.message)
             continue
         taken.add(name)
         folders.update(parents)

@@ -35,6 +35,11 @@ class Sentence(str):
         return sentence
 
 
+def gettext_noop(message: str) -> str:
+    """Mark a constant that is translated where it is shown."""
+    return message
+
+
 def joined(separator: str, parts: Iterable[str]) -> Sentence:
     """The parts one after the other, each of which stays translatable."""
     values = {f"part{index}": part for index, part in enumerate(parts)}

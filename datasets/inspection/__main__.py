@@ -10,6 +10,7 @@ from datasets.inspection.files import FileReport, inspect_file
 from datasets.inspection.parallel import count_lines, map_files
 from dlmodeler_site.compute.entry import run_main
 from dlmodeler_site.compute.run_folder import RunFolder, read_jsonl
+from dlmodeler_site.sentences import Sentence as _
 
 
 def inspect(run: RunFolder) -> None:
@@ -41,7 +42,7 @@ def _inspect_row(run: RunFolder, thumbnail_px: int, row: dict[str, Any]) -> tupl
 def _lost_row(run: RunFolder, row: dict[str, Any]) -> tuple[str, str]:
     report = FileReport(
         state="rejected",
-        error="The file could not be read: its decoder crashed or ran out of memory.",
+        error=_("The file could not be read: its decoder crashed or ran out of memory."),
         reason="decoder_crashed",
         content="",
         sha256=row.get("sha256", ""),  # by which the site knows that there are bytes to delete

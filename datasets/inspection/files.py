@@ -8,6 +8,8 @@ from typing import Any
 from datasets.inspection.images import ImageError, load_image, looks_like_text, orientation, signature_format
 from datasets.inspection.tables import TableError, read_rows, text_encoding
 from datasets.inspection.thumbnails import write_thumbnail
+from dlmodeler_site.sentences import Sentence as _
+from dlmodeler_site.sentences import to_json
 
 IMAGE_SUFFIXES = frozenset(
     [
@@ -72,9 +74,9 @@ class FileReport:
     thumbnail: Path | None = None
 
     def as_row(self, *, run_folder: Path) -> dict[str, Any]:
-        """The fields of an output manifest; the thumbnail's path relative to the run folder."""
+        """The fields of an output manifest: the thumbnail's path relative to the run folder, the error as JSON."""
         thumbnail = self.thumbnail.relative_to(run_folder).as_posix() if self.thumbnail else None
-        return {**self.__dict__, "thumbnail": thumbnail}
+        return {**self.__dict__, "error": to_json(self.error), "thumbnail": thumbnail}
 
 
 def inspect_file(path: Path, name: str, thumbnail: Path | None, *, thumbnail_px: int = 256) -> FileReport:
@@ -88,7 +90,7 @@ def inspect_file(path: Path, name: str, thumbnail: Path | None, *, thumbnail_px:
     source: Path | bytes = path.read_bytes() if size_bytes <= _IN_MEMORY_BYTES else path
     found = FileReport("ok", "", "", "", _sha256(source), size_bytes)
     if size_bytes == 0:
-        return _rejected(found, "The file is empty.", "empty_file")
+        return _rejected(found, _("The file is empty."), "empty_file")
     head = source[:_HEAD_BYTES] if isinstance(source, bytes) else _read_head(source)
     try:
         if suffix in IMAGE_SUFFIXES or signature_format(head) is not None:
@@ -100,13 +102,13 @@ def inspect_file(path: Path, name: str, thumbnail: Path | None, *, thumbnail_px:
     except ImageError as error:
         message = error.message
         if error.reason == "not_an_image" and looks_like_text(head):
-            message = f"This is text, not an image, although its name ends in {suffix}."
+            message = _("This is text, not an image, although its name ends in %(suffix)s.", suffix=suffix)
         return _rejected(found, message, error.reason)
     except TableError as error:
         return _rejected(found, error.message, error.reason)
     if looks_like_text(head) and text_encoding(path, candidates=("utf-8",)) is not None:
         return replace(found, content="text", format="TEXT")
-    return _rejected(found, "This is not an image, a table or text.", "unknown_content")
+    return _rejected(found, _("This is not an image, a table or text."), "unknown_content")
 
 
 def _inspect_image(found: FileReport, source: Path | bytes, thumbnail: Path | None, thumbnail_px: int) -> FileReport:
@@ -118,9 +120,9 @@ def _inspect_image(found: FileReport, source: Path | bytes, thumbnail: Path | No
 
 
 def _inspect_table(found: FileReport, path: Path) -> FileReport:
-    rows = sum(1 for _ in read_rows(path))
+    rows = sum(1 for _row in read_rows(path))
     if rows == 0:
-        return _rejected(found, "The table is empty: it has no row.", "empty_file")
+        return _rejected(found, _("The table is empty: it has no row."), "empty_file")
     return replace(found, format="CSV")
 
 

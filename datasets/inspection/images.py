@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from dlmodeler_site.sentences import Sentence as _
+
 # The largest result that preprocessing can ask for (resize to 8192 x 8192), so what it writes can be read again.
 MAX_PIXELS = 8192 * 8192
 
@@ -137,7 +139,10 @@ def to_rgb(image: Image.Image) -> Image.Image:
     try:
         return image.convert("RGB")
     except ValueError as error:
-        raise ImageError(f"Images of mode {image.mode} cannot be read as RGB ({error}).", "unsupported") from error
+        raise ImageError(
+            _("Images of mode %(mode)s cannot be read as RGB (%(error)s).", mode=image.mode, error=str(error)),
+            "unsupported",
+        ) from error
 
 
 def signature_format(head: bytes) -> str | None:
@@ -195,35 +200,57 @@ def _check_pixels(image: Image.Image) -> None:
 
 
 def _too_many_pixels(pixels: int | None) -> ImageError:
-    received = "more" if pixels is None else f"{pixels:,}"
-    return ImageError(
-        f"The image is too large: at most {MAX_PIXELS:,} pixels are read, received {received}. Make it smaller.",
-        "too_many_pixels",
-    )
+    most = f"{MAX_PIXELS:,}"
+    if pixels is None:
+        message = _("The image is too large: at most %(most)s pixels are read. Make it smaller.", most=most)
+    else:
+        message = _(
+            "The image is too large: at most %(most)s pixels are read, received %(received)s. Make it smaller.",
+            most=most,
+            received=f"{pixels:,}",
+        )
+    return ImageError(message, "too_many_pixels")
 
 
 def _unidentified(head: bytes) -> ImageError:
     if not head:
-        return ImageError("The file is empty.", "empty_file")
+        return ImageError(_("The file is empty."), "empty_file")
     announced = signature_format(head)
     if announced is not None:
-        return ImageError(f"The file begins like {announced} but its header is broken or cut off.", "corrupt")
+        return ImageError(
+            _("The file begins like %(format)s but its header is broken or cut off.", format=announced), "corrupt"
+        )
     if looks_like_text(head):
-        return ImageError("This is text, not an image.", "not_an_image")
+        return ImageError(_("This is text, not an image."), "not_an_image")
     return ImageError(
-        f"This is not an image that can be read. Expected {', '.join(FORMATS[:-1])} or {FORMATS[-1]}.", "not_an_image"
+        _(
+            "This is not an image that can be read. Expected %(formats)s or %(last)s.",
+            formats=", ".join(FORMATS[:-1]),
+            last=FORMATS[-1],
+        ),
+        "not_an_image",
     )
 
 
 def _broken(head: bytes, error: Exception) -> ImageError:
-    announced = signature_format(head) or "image"
+    announced = signature_format(head) or _("image")
     text = str(error).lower()
     if isinstance(error, EOFError) or any(word in text for word in ("truncated", "not enough", "unexpected end")):
-        return ImageError(f"The {announced} file is truncated: a part of it is missing. Upload it again.", "truncated")
+        return ImageError(
+            _("The %(format)s file is truncated: a part of it is missing. Upload it again.", format=announced),
+            "truncated",
+        )
     if isinstance(error, NotImplementedError) or "unsupported" in text or "unrecognized" in text:
-        return ImageError(f"This kind of {announced} file cannot be read ({error}).", "unsupported")
-    detail = f" ({error})" if text else ""
-    return ImageError(f"The {announced} file is damaged and does not decode{detail}.", "corrupt")
+        return ImageError(
+            _("This kind of %(format)s file cannot be read (%(error)s).", format=announced, error=str(error)),
+            "unsupported",
+        )
+    if not text:
+        return ImageError(_("The %(format)s file is damaged and does not decode.", format=announced), "corrupt")
+    return ImageError(
+        _("The %(format)s file is damaged and does not decode (%(error)s).", format=announced, error=str(error)),
+        "corrupt",
+    )
 
 
 def _wide_to_8_bit(image: Image.Image) -> NDArray[np.uint8]:

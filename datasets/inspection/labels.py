@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from datasets.inspection.files import IMAGE_SUFFIXES
 from datasets.inspection.tables import TableError, read_rows
+from dlmodeler_site.sentences import Sentence as _
 
 FILE_HEADERS = (
     "filename", "file_name", "file", "filepath", "file_path", "image", "image_name", "image_path", "image_file",
@@ -110,7 +111,7 @@ def read_label_rows(path: Path, *, image_names: Collection[str] = ()) -> LabelTa
         lines = read_rows(path)
         first = next(lines, None)
         if first is None:
-            raise LabelError("The label file is empty: expected rows such as 0.jpg,1.", reason="no_labels")
+            raise LabelError(_("The label file is empty: expected rows such as 0.jpg,1."), reason="no_labels")
         columns = _find_columns(*first, known=known)
         rows: list[LabelRow] = []
         bad_rows: list[BadRow] = []
@@ -148,12 +149,8 @@ def match_labels(table: LabelTable, image_names: Collection[str]) -> LabelMatch:
         if len(found) == 1:
             rows_of.setdefault(found[0], []).append(row)
         elif found:
-            several = ", ".join(sorted(found)[:3])
-            bad_rows.append(
-                BadRow(
-                    row.line, f"{row.name},{row.label}", f"several images have this name ({several}); write the path"
-                )
-            )
+            problem = _("several images have this name (%(names)s); write the path", names=", ".join(sorted(found)[:3]))
+            bad_rows.append(BadRow(row.line, f"{row.name},{row.label}", problem))
         else:
             rows_without_image.append(row)
     assigned: dict[str, str] = {}
@@ -188,14 +185,19 @@ def make_label_map(labels: Iterable[str], num_types: int, class_names: Mapping[s
     names = dict(class_names or {})
     distinct = set(labels)
     if not distinct:
-        raise LabelError("There are no labels.", reason="no_labels")
+        raise LabelError(_("There are no labels."), reason="no_labels")
     integers = _as_integers(distinct)
     texts = sorted(distinct) if integers is None else sorted(distinct, key=integers.__getitem__)
     if len(texts) > num_types:
         listed = ", ".join(texts[:_LISTED]) + (", …" if len(texts) > _LISTED else "")
         raise LabelError(
-            f"num_types is {num_types}, but the labels have {len(texts)} distinct classes ({listed}). "
-            f"Set num_types to at least {len(texts)}.",
+            _(
+                "num_types is %(num_types)d, but the labels have %(count)d distinct classes (%(listed)s). "
+                "Set num_types to at least %(count)d.",
+                num_types=num_types,
+                count=len(texts),
+                listed=listed,
+            ),
             reason="num_types_too_small",
         )
     if integers is not None and all(0 <= value < num_types for value in integers.values()):
@@ -223,8 +225,12 @@ def _find_columns(line: int, row: list[str], known: frozenset[str]) -> tuple[int
     if is_data or (file is None and label is None):
         if len(row) < 2:
             raise LabelError(
-                f"Line {line} has one column: expected a file name and a label, such as 0.jpg,1; "
-                f"received “{row[0][:80]}”.",
+                _(
+                    "Line %(line)d has one column: expected a file name and a label, such as 0.jpg,1; "
+                    "received “%(received)s”.",
+                    line=line,
+                    received=row[0][:80],
+                ),
                 reason="missing_column",
             )
         return None
@@ -232,12 +238,22 @@ def _find_columns(line: int, row: list[str], known: frozenset[str]) -> tuple[int
         file, label = (1 - label if file is None and label is not None else file), label
         label = 1 - file if label is None and file is not None else label
     if file is None or label is None:
-        missing, expected = ("file names", FILE_HEADERS) if file is None else ("labels", LABEL_HEADERS)
-        raise LabelError(
-            f"Line {line} has no column of {missing}: expected one named {', '.join(expected[:6])}; "
-            f"received {', '.join(cells)[:200]}.",
-            reason="missing_column",
-        )
+        received = ", ".join(cells)[:200]
+        if file is None:
+            message = _(
+                "Line %(line)d has no column of file names: expected one named %(expected)s; received %(received)s.",
+                line=line,
+                expected=", ".join(FILE_HEADERS[:6]),
+                received=received,
+            )
+        else:
+            message = _(
+                "Line %(line)d has no column of labels: expected one named %(expected)s; received %(received)s.",
+                line=line,
+                expected=", ".join(LABEL_HEADERS[:6]),
+                received=received,
+            )
+        raise LabelError(message, reason="missing_column")
     return file, label
 
 
@@ -246,13 +262,15 @@ def _add_row(
 ) -> None:
     number, fields = line
     file, label = columns
-    problem = ""
+    problem: str = ""
     if len(fields) <= max(file, label):
-        problem = f"expected a file name in column {file + 1} and a label in column {label + 1}"
+        problem = _(
+            "expected a file name in column %(file)d and a label in column %(label)d", file=file + 1, label=label + 1
+        )
     elif not fields[file].strip():
-        problem = "the file name is empty"
+        problem = _("the file name is empty")
     elif not fields[label].strip():
-        problem = "the label is empty"
+        problem = _("the label is empty")
     if problem:
         bad_rows.append(BadRow(number, ",".join(fields)[:200], problem))
     else:

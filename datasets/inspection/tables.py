@@ -5,6 +5,8 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
+from dlmodeler_site.sentences import Sentence as _
+
 _CHUNK_BYTES = 1 << 20
 _SNIFFED_LINES = 20
 
@@ -43,8 +45,10 @@ def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     encoding = text_encoding(path)
     if encoding is None:
         raise TableError(
-            "This is not a table: expected text in UTF-8, UTF-16 with a byte order mark, or CP949. "
-            "Save it as UTF-8 csv.",
+            _(
+                "This is not a table: expected text in UTF-8, UTF-16 with a byte order mark, or CP949. "
+                "Save it as UTF-8 csv."
+            ),
             reason="not_text",
         )
     with path.open(encoding=encoding, newline="") as file:
@@ -55,13 +59,16 @@ def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
                 if any(field.strip() for field in row):
                     yield rows.line_num, row
         except csv.Error as error:
-            raise TableError(f"Line {rows.line_num} does not parse as csv: {error}.", reason="not_csv") from error
+            raise TableError(
+                _("Line %(line)d does not parse as csv: %(error)s.", line=rows.line_num, error=str(error)),
+                reason="not_csv",
+            ) from error
 
 
 def find_delimiter(path: Path, encoding: str) -> str:
     """The delimiter that splits most of the first lines; a tie goes to tab (no file name holds one), then comma."""
     with path.open(encoding=encoding, newline="") as file:
-        lines = [line for line in (file.readline(_CHUNK_BYTES) for _ in range(_SNIFFED_LINES)) if line.strip()]
+        lines = [line for line in (file.readline(_CHUNK_BYTES) for _line in range(_SNIFFED_LINES)) if line.strip()]
     return max("\t,;", key=lambda delimiter: sum(_splits(line, delimiter) for line in lines))
 
 

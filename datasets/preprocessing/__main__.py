@@ -16,6 +16,8 @@ from datasets.preprocessing.operation import Step
 from datasets.preprocessing.registry import StepError, validate_steps
 from dlmodeler_site.compute.entry import run_main
 from dlmodeler_site.compute.run_folder import RunError, RunFolder, read_jsonl
+from dlmodeler_site.sentences import Sentence as _
+from dlmodeler_site.sentences import joined
 
 _LISTED = 20
 
@@ -37,7 +39,10 @@ class _Outcome:
 def preprocess(run: RunFolder) -> None:
     spec = run.spec
     if spec["on_error"] not in ("fail", "skip"):
-        raise RunError(f"on_error must be fail or skip; received {spec['on_error']!r}.", reason="invalid_steps")
+        raise RunError(
+            _("on_error must be fail or skip; received %(received)s.", received=repr(spec["on_error"])),
+            reason="invalid_steps",
+        )
     try:
         steps = validate_steps(spec["steps"])
     except StepError as error:
@@ -61,7 +66,7 @@ def preprocess(run: RunFolder) -> None:
             counts["rejected" if outcome.error else "ok"] += 1
             output.write(outcome.line)
             if outcome.error and spec["on_error"] == "fail":
-                bad.append(f"{outcome.name}: {outcome.error}")
+                bad.append(joined(": ", (outcome.name, outcome.error)))
                 if len(bad) == _LISTED:
                     outcomes.close()
                     break
@@ -71,12 +76,13 @@ def preprocess(run: RunFolder) -> None:
 
 
 def _failure(bad: list[str]) -> str:
-    number = f"At least {_LISTED}" if len(bad) == _LISTED else str(len(bad))
-    subject = "file was" if len(bad) == 1 else "files were"
-    return (
-        f"{number} {subject} not preprocessed. Remove what is listed here or choose to skip bad files.\n"
-        + "\n".join(bad)
-    )
+    if len(bad) == _LISTED:
+        what = _("At least %(count)d files were not preprocessed.", count=_LISTED)
+    elif len(bad) == 1:
+        what = _("1 file was not preprocessed.")
+    else:
+        what = _("%(count)d files were not preprocessed.", count=len(bad))
+    return joined("\n", (joined(" ", (what, _("Remove what is listed here or choose to skip bad files."))), *bad))
 
 
 def _process_row(job: _Job, row: dict[str, Any]) -> _Outcome:
@@ -92,9 +98,8 @@ def _process_row(job: _Job, row: dict[str, Any]) -> _Outcome:
 
 
 def _lost_row(job: _Job, row: dict[str, Any]) -> _Outcome:
-    return _outcome(
-        job, row, _rejected(row, "Its decoder crashed or ran out of memory on this file.", "decoder_crashed")
-    )
+    message = _("Its decoder crashed or ran out of memory on this file.")
+    return _outcome(job, row, _rejected(row, message, "decoder_crashed"))
 
 
 def _rejected(row: dict[str, Any], message: str, reason: str) -> FileReport:

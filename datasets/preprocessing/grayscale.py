@@ -2,8 +2,8 @@
 
 from PIL import Image
 
-from datasets.preprocessing.messages import gettext_noop
 from datasets.preprocessing.operation import Operation, Values
+from dlmodeler_site.sentences import gettext_noop
 
 
 def _apply(image: Image.Image, values: Values) -> Image.Image:

@@ -13,6 +13,8 @@ from datasets.preprocessing import (
     zoom,
 )
 from datasets.preprocessing.operation import Operation, Parameter, Step
+from dlmodeler_site.sentences import Sentence as _
+from dlmodeler_site.sentences import joined
 
 MAX_STEPS = 32
 
@@ -38,36 +40,53 @@ def validate_steps(steps: Any) -> tuple[Step, ...]:
         StepError: naming every mistake with what is allowed and what was received.
     """
     if not isinstance(steps, list) or not 1 <= len(steps) <= MAX_STEPS:
-        received = f"{len(steps)} steps" if isinstance(steps, list) else type(steps).__name__
-        message = f"Expected a list of 1 to {MAX_STEPS} preprocessing steps, received {received}."
+        received = _("%(count)d steps", count=len(steps)) if isinstance(steps, list) else type(steps).__name__
+        message = _(
+            "Expected a list of 1 to %(most)d preprocessing steps, received %(received)s.",
+            most=MAX_STEPS,
+            received=received,
+        )
         raise StepError(message, [{"step": None, "op": None, "parameter": None, "message": message}])
     details: list[dict[str, Any]] = []
     valid = [_validate_step(index, step, details) for index, step in enumerate(steps)]
     if details:
-        raise StepError(" ".join(detail["message"] for detail in details), details)
+        raise StepError(joined(" ", [detail["message"] for detail in details]), details)
     return tuple(step for step in valid if step is not None)
 
 
 def _validate_step(index: int, step: Any, details: list[dict[str, Any]]) -> Step | None:
     def mistake(message: str, *, op: str | None, parameter: str | None = None) -> None:
-        details.append({"step": index, "op": op, "parameter": parameter, "message": f"Step {index + 1}: {message}"})
+        told = _("Step %(step)d: %(mistake)s", step=index + 1, mistake=message)
+        details.append({"step": index, "op": op, "parameter": parameter, "message": told})
 
     allowed = ", ".join(OPERATIONS)
     if not isinstance(step, dict) or "op" not in step:
-        mistake(f"expected an object with the key op, one of {allowed}; received {_shown(step)}.", op=None)
+        mistake(
+            _(
+                "expected an object with the key op, one of %(allowed)s; received %(received)s.",
+                allowed=allowed,
+                received=_shown(step),
+            ),
+            op=None,
+        )
         return None
     operation = OPERATIONS.get(step["op"]) if isinstance(step["op"], str) else None
     if operation is None:
-        mistake(f"unknown op {_shown(step['op'])}; allowed are {allowed}.", op=None)
+        mistake(_("unknown op %(op)s; allowed are %(allowed)s.", op=_shown(step["op"]), allowed=allowed), op=None)
         return None
     values: dict[str, float] = {}
     for parameter in operation.parameters:
         value = step.get(parameter.name)
         number = _number(parameter, value)
         if number is None:
-            received = _shown(value) if parameter.name in step else "nothing"
             mistake(
-                f"{operation.name} needs {parameter.name}, {_range(parameter)}; received {received}.",
+                _(
+                    "%(op)s needs %(parameter)s, %(range)s; received %(received)s.",
+                    op=operation.name,
+                    parameter=parameter.name,
+                    range=_range(parameter),
+                    received=_shown(value) if parameter.name in step else _("nothing"),
+                ),
                 op=operation.name,
                 parameter=parameter.name,
             )
@@ -76,7 +95,12 @@ def _validate_step(index: int, step: Any, details: list[dict[str, Any]]) -> Step
     names = [parameter.name for parameter in operation.parameters]
     for unknown in sorted(step.keys() - {"op", *names}, key=str):
         mistake(
-            f"{operation.name} has no parameter {_shown(unknown)}; allowed are {', '.join(names) or 'none'}.",
+            _(
+                "%(op)s has no parameter %(parameter)s; allowed are %(allowed)s.",
+                op=operation.name,
+                parameter=_shown(unknown),
+                allowed=", ".join(names) or _("none"),
+            ),
             op=operation.name,
             parameter=str(unknown),
         )
@@ -95,9 +119,10 @@ def _number(parameter: Parameter, value: Any) -> float | None:
 
 
 def _range(parameter: Parameter) -> str:
-    kind = "a whole number" if parameter.is_integer else "a number"
-    unit = f" {parameter.unit}" if parameter.unit else ""
-    return f"{kind} from {parameter.minimum:g} to {parameter.maximum:g}{unit}"
+    least, most = f"{parameter.minimum:g}", f"{parameter.maximum:g} {parameter.unit}".strip()
+    if parameter.is_integer:
+        return _("a whole number from %(least)s to %(most)s", least=least, most=most)
+    return _("a number from %(least)s to %(most)s", least=least, most=most)
 
 
 def _shown(value: Any) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from PIL import ExifTags, Image, JpegImagePlugin
 
 from datasets.inspection.images import FORMATS, ImageError, to_rgb
+from dlmodeler_site.sentences import Sentence as _
 
 _JPEG_QUALITY = 95
 _WEBP_QUALITY = 90
@@ -67,7 +68,10 @@ def save_like(image: Image.Image, original: Image.Image, file: io.BytesIO) -> st
     except MemoryError:
         raise
     except Exception as error:  # Each of Pillow's encoders has its own way to say what it cannot store.
-        raise ImageError(f"The result cannot be written as {image_format} ({error}).", "unsupported") from error
+        raise ImageError(
+            _("The result cannot be written as %(format)s (%(error)s).", format=image_format, error=str(error)),
+            "unsupported",
+        ) from error
     return image_format
 
 
@@ -75,7 +79,14 @@ def _written_format(original: Image.Image) -> str:
     image_format = {"MPO": "JPEG", "DIB": "BMP"}.get(original.format or "", original.format or "")
     if image_format not in _STORED_MODES:
         writable = ", ".join(name for name in FORMATS if name in _STORED_MODES)
-        raise ImageError(f"{image_format} files can be read but not written; convert it to {writable}.", "unsupported")
+        raise ImageError(
+            _(
+                "%(format)s files can be read but not written; convert it to %(writable)s.",
+                format=image_format,
+                writable=writable,
+            ),
+            "unsupported",
+        )
     return image_format
 
 

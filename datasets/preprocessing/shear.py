@@ -5,8 +5,8 @@ import math
 from PIL import Image
 
 from datasets.preprocessing.canvas import map_back
-from datasets.preprocessing.messages import gettext_noop
 from datasets.preprocessing.operation import Operation, Parameter, Values
+from dlmodeler_site.sentences import gettext_noop
 
 
 def _apply(image: Image.Image, values: Values) -> Image.Image:

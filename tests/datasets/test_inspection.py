@@ -18,7 +18,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from datasets.inspection.files import FileReport, inspect_file
 from datasets.inspection.images import ImageError, fit_rgb, read_rgb
-from datasets.inspection.names import check_name
+from datasets.inspection.names import NameRefused, check_name
 from datasets.inspection.parallel import map_files
 from dlmodeler_site.compute.run_folder import RunFolder, read_jsonl, write_jsonl
 
@@ -233,9 +233,9 @@ class TestNames:
         ],
     )  # fmt: skip
     def test_refused_with_the_reason(self, name, words):
-        with pytest.raises(ValueError, match=r"file name|path") as caught:
+        with pytest.raises(NameRefused, match=r"file name|path") as caught:
             check_name(name)
-        assert words in str(caught.value)
+        assert words in caught.value.message
 
 
 class TestRun:

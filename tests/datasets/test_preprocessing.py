@@ -21,6 +21,7 @@ from datasets.preprocessing.files import process_file
 from datasets.preprocessing.pipeline import apply_steps, grayscale_first, preview
 from datasets.preprocessing.registry import OPERATIONS, StepError, validate_steps
 from dlmodeler_site.compute.run_folder import RunFolder, read_jsonl, write_jsonl
+from dlmodeler_site.sentences import from_json
 from tests.datasets.test_inspection import encode, photo
 
 BILINEAR = Image.Resampling.BILINEAR
@@ -292,7 +293,7 @@ class TestRun:
         assert good["file"] == "output/files/0/한글 이름.png"
         assert Image.open(run.path / good["file"]).mode == "L"
         assert (run.path / good["thumbnail"]).exists()
-        assert "truncated" in rows[1]["error"]
+        assert "truncated" in from_json(rows[1]["error"])
         assert rows[1]["file"] is None
 
     def test_fail_names_the_bad_files(self, tmp_path):
