@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
-
 from datasets.models import File
 from dlmodeler_site.compute.base import cpu_count
 from dlmodeler_site.compute.run_folder import RunFolder, write_jsonl
 from dlmodeler_site.errors import UserError
-from jobs import preflight
+from jobs import pixel_cache, preflight
 
 if TYPE_CHECKING:
     from jobs.models import Training
@@ -43,5 +41,5 @@ def stage(training: Training, run: RunFolder) -> dict[str, Any]:
         "seed": training.seed,
         "threads": cpu_count(),
         "gpus": training.instance_count if training.instance_kind == "gpu" else 0,
-        "cache": str(settings.DLM_CACHE / "pixels"),
+        "cache": str(pixel_cache.folder()),
     }

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,11 +48,13 @@ class LabelledPixels:
         pixels: uint8 (image, height, width, 3), memory-mapped read-only.
         targets: int32 (image,), indexes into the labels.
         key: sha256 in hexadecimal over the images' hashes in order and the size.
+        file: where the pixels lie; while it is open, its shared lock keeps it from being evicted.
     """
 
     pixels: NDArray[np.uint8]
     targets: NDArray[np.int32]
     key: str
+    file: BinaryIO
 
 
 def read_manifest(path: Path, *, labels: int) -> list[LabelledImage]:
@@ -91,17 +94,18 @@ def load_pixels(
     path = cache / f"{key}.npy"
     shape = (len(images), size_px, size_px, 3)
     with _locked(run, cache / f"{key}.lock"):
-        pixels = _open_cached(path, shape)
-        if pixels is None:
+        cached = _open_cached(path, shape)
+        if cached is None:
             tell(run, f"Decoding {len(images)} images to {size_px} x {size_px} pixels")
             _fill(run, path, images, shape, threads)
-            pixels = _open_cached(path, shape)
-            if pixels is None:
+            cached = _open_cached(path, shape)
+            if cached is None:
                 raise RunError(f"The cache of decoded images was removed while it was used ({path.name}). Train again.")
         else:
             tell(run, f"Using {len(images)} images decoded before")
             os.utime(path)  # What was used last is evicted last.
-    return LabelledPixels(pixels, np.array([image.target for image in images], dtype=np.int32), key)
+    pixels, file = cached
+    return LabelledPixels(pixels, np.array([image.target for image in images], dtype=np.int32), key, file)
 
 
 def split_stratified(
@@ -156,12 +160,14 @@ def _locked(run: RunFolder, path: Path) -> Iterator[None]:
         yield
 
 
-def _open_cached(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+def _open_cached(path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], BinaryIO] | None:
     try:
+        file = path.open("rb")
+        fcntl.flock(file, fcntl.LOCK_SH)
         pixels: NDArray[np.uint8] = np.load(path, mmap_mode="r")
-    except (OSError, ValueError):  # Absent or damaged: it is made again.
+    except (OSError, ValueError):  # Absent, evicted just now, or damaged: it is made again.
         return None
-    return pixels if pixels.shape == shape and pixels.dtype == np.uint8 else None
+    return (pixels, file) if pixels.shape == shape and pixels.dtype == np.uint8 else None
 
 
 def _fill(
