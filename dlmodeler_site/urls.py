@@ -18,7 +18,7 @@ api: list[URLPattern | URLResolver] = [
 ]
 urlpatterns = [
     path("", pages.intro, name="intro"),
-    path("favicon.ico", RedirectView.as_view(url="/static/dlmodeler/favicon.svg")),
+    path("favicon.ico", RedirectView.as_view(url="/static/dlmodeler/logo.svg")),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
