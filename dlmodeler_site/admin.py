@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from dlmodeler_site.accounts import one_time_link
+from dlmodeler_site.admin_base import ReadOnlyAdmin
 from dlmodeler_site.models import IdempotentAnswer
 
 admin.site.site_header = admin.site.site_title = "DL Modeler"
@@ -34,14 +35,8 @@ admin.site.register(get_user_model(), InvitingUserAdmin)
 
 
 @admin.register(IdempotentAnswer)
-class IdempotentAnswerAdmin(admin.ModelAdmin):
+class IdempotentAnswerAdmin(ReadOnlyAdmin):
     """Answers kept for Idempotency-Key; only to look at."""
 
     list_display = ("digest", "user", "status", "created_at")
     list_select_related = ("user",)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False

@@ -1,10 +1,10 @@
 """What the admin of all apps shares: rows that files, processes and functions stand behind are not edited by hand."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import BinaryField, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
@@ -22,10 +22,23 @@ class MadeOnSite:
 
 
 class ReadOnly(MadeOnSite):
-    """What a hand edit would corrupt: only shown."""
+    """What a hand edit would corrupt: only shown, with the fields that no form has."""
+
+    opts: ClassVar[Any]
+    fields: ClassVar[Any]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        if self.fields:
+            return list(self.fields)
+        # What is binary is an encrypted secret.
+        return [
+            field.name
+            for field in sorted(self.opts.concrete_fields, key=lambda field: not field.editable)
+            if not (field.primary_key or isinstance(field, BinaryField))
+        ]
 
 
 class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):

@@ -7,6 +7,7 @@ from jobs.models import EpochMetrics, Job, JobInput, Training
 class JobInputInline(ReadOnly, admin.TabularInline):
     model = JobInput
     extra = 0
+    fields = ("name", "data")
 
 
 @admin.register(Job)
