@@ -21,6 +21,18 @@ class LifeCycleError(Exception):
     """A step ended otherwise than it should."""
 
 
+def checked(answer: requests.Response) -> requests.Response:
+    """The answer; where it is a refusal, an HTTPError with what the API says of it."""
+    if answer.ok:
+        return answer
+    try:
+        sentence = answer.json()["error"]
+    except (ValueError, KeyError, TypeError):  # not from our API: a proxy, a page
+        sentence = answer.text[:2000] or answer.reason
+    text = f"{answer.request.method} {answer.url}: {answer.status_code}: {sentence}"
+    raise requests.HTTPError(text, response=answer)
+
+
 @dataclass(frozen=True)
 class Site:
     """A logged-in client."""
@@ -34,19 +46,16 @@ class Site:
         answer = session.post(
             f"{address}/api/v1/auth/token/", json={"username": username, "password": password}, timeout=30
         )
-        answer.raise_for_status()
-        session.headers["Authorization"] = f"Token {answer.json()['token']}"
+        session.headers["Authorization"] = f"Token {checked(answer).json()['token']}"
         return cls(address, session)
 
     def post(self, path: str, body: dict[str, Any] | None = None, **options: Any) -> Any:
-        answer = self.session.post(f"{self.address}/api/v1{path}", json=body, timeout=120, **options)
-        answer.raise_for_status()
+        answer = checked(self.session.post(f"{self.address}/api/v1{path}", json=body, timeout=120, **options))
         return answer.json() if answer.content else None
 
     def get(self, path: str) -> Any:
         answer = self.session.get(f"{self.address}/api/v1{path}", timeout=30)
-        answer.raise_for_status()
-        return answer.json()
+        return checked(answer).json()
 
     def wait(self, path: str) -> Any:
         """Poll the object until its state is final; raise LifeCycleError unless it ended well."""
@@ -153,8 +162,7 @@ def predict_files(address: str, token: str, images: DemoImages, told: Callable[[
     for path in images.predict:
         with open(path, "rb") as file:
             answer = requests.post(f"{address}/predict", headers={"token": token}, files={"input": file}, timeout=30)
-        answer.raise_for_status()
-        label = answer.text.strip("[]")
+        label = checked(answer).text.strip("[]")
         truth = images.truth.get(path.name)
         right += label == truth
         told(f"predict   {path.name}: [{label}]" + (f" (it is {truth})" if truth else ""))

@@ -45,9 +45,7 @@ class Command(BaseCommand):
             if os.environ.get("ONCE") != "1":
                 self.stdout.write("It stays up until Ctrl-C.")
                 site.wait()
-        except requests.HTTPError as error:
-            raise CommandError(f"{error.request.method} {error.request.url}: {error.response.text[:2000]}") from error
-        except LifeCycleError as error:
+        except (requests.HTTPError, LifeCycleError) as error:
             raise CommandError(str(error)) from error
         finally:
             site.terminate()
