@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlmodeler_site.compute.base import cpu_count
 from dlmodeler_site.compute.run_folder import RunFolder, read_jsonl, write_jsonl
+from dlmodeler_site.sentences import from_json
 from dlmodeler_site.storage import workspace
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ def publish(job: PredictionJob, run: RunFolder) -> None:
 
     job.predictions.all().delete()  # of an attempt that died here
     job.file_count = job.failed_count = 0
-    rows = read_jsonl(run.output / "predictions.jsonl")
+    rows = _read_rows(run.output / "predictions.jsonl")
     table = run.output / RESULTS_NAME
     with open(table, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -50,14 +53,19 @@ def publish(job: PredictionJob, run: RunFolder) -> None:
                     class_name=row.get("class_name") or "",
                     probability=row.get("probability"),
                     top=row.get("top") or [],
-                    error=row.get("error") or "",
+                    error=row["error"],
                 )
                 for row in batch
             )
             writer.writerows(csv_row(row) for row in batch)
             job.file_count += len(batch)
-            job.failed_count += sum(bool(row.get("error")) for row in batch)
+            job.failed_count += sum(bool(row["error"]) for row in batch)
     workspace().put_file(job.results_key, table)
+
+
+def _read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    for row in read_jsonl(path):
+        yield {**row, "error": from_json(row["error"])}
 
 
 def record(job: PredictionJob, run: RunFolder) -> None:
@@ -70,5 +78,5 @@ COLUMNS = ("file", "label", "class_name", "probability", "error")
 
 def csv_row(row: dict[str, Any]) -> list[Any]:
     """One line of the results csv. SECURITY: a name that a spreadsheet would run as a formula is quoted."""
-    values = [row["name"], row["label"], row.get("class_name"), row.get("probability"), row.get("error")]
+    values = [row["name"], row["label"], row.get("class_name"), row.get("probability"), row["error"]]
     return [f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value for value in values]

@@ -19,7 +19,10 @@ from deployments.modelserver.protocol import (
     body_too_large,
     pack_images,
     socket_address,
+    too_many_images,
 )
+from dlmodeler_site.sentences import Sentence as _
+from dlmodeler_site.sentences import from_json
 
 IMAGE_TYPE = "application/octet-stream"
 RETRY_AFTER_S = 1
@@ -71,8 +74,7 @@ class ModelServerClient:
         """
         if len(images) > MAX_IMAGES:
             raise ModelServerError(
-                f"At most {MAX_IMAGES} images are taken in one request, {len(images)} were received. "
-                "Send them in several requests.",
+                too_many_images(len(images)),
                 reason="too_many_images",
                 status=413,
                 details={"maximum": MAX_IMAGES, "received": len(images)},
@@ -86,7 +88,9 @@ class ModelServerClient:
         return self._post(body, JSON_TYPE, top_k)
 
     def metadata(self) -> dict[str, Any]:
-        return self._call("GET", "/metadata")
+        metadata = self._call("GET", "/metadata")
+        metadata["engine"]["fallback"] = from_json(metadata["engine"]["fallback"])
+        return metadata
 
     def healthy(self) -> bool:
         try:
@@ -112,18 +116,32 @@ class ModelServerClient:
         try:
             answer = self._exchange(method, path, body, headers)
         except TimeoutError:
-            raise _unavailable(f"did not answer within {self._timeout_s:g} s", "timeout") from None
+            late = _(
+                "The deployment's model server did not answer within %(seconds)g s. "
+                "Send the request again in a moment.",
+                seconds=self._timeout_s,
+            )
+            raise _unavailable(late, "timeout") from None
         except BlockingIOError:
-            raise _unavailable("has too many connections waiting", "overloaded") from None
+            busy = _(
+                "The deployment's model server has too many connections waiting. Send the request again in a moment."
+            )
+            raise _unavailable(busy, "overloaded") from None
         except (OSError, http.client.HTTPException) as error:
-            raise _unavailable("is not running or has just stopped", "not_ready") from error
+            gone = _(
+                "The deployment's model server is not running or has just stopped. Send the request again in a moment."
+            )
+            raise _unavailable(gone, "not_ready") from error
         try:
             value: dict[str, Any] = json.loads(answer.body)
         except ValueError as error:
-            raise _unavailable("answered something that is not JSON", "not_ready") from error
+            garbled = _(
+                "The deployment's model server answered something that is not JSON. Send the request again in a moment."
+            )
+            raise _unavailable(garbled, "not_ready") from error
         if answer.status != http.client.OK:
             raise ModelServerError(
-                value["error"],
+                from_json(value["error"]),
                 reason=value["reason"],
                 status=answer.status,
                 retry_after=answer.retry_after,
@@ -214,10 +232,5 @@ def _remaining_s(deadline: float) -> float:
     return remaining_s
 
 
-def _unavailable(what: str, reason: str) -> ModelServerError:
-    return ModelServerError(
-        f"The deployment's model server {what}. Send the request again in a moment.",
-        reason=reason,
-        status=503,
-        retry_after=RETRY_AFTER_S,
-    )
+def _unavailable(message: str, reason: str) -> ModelServerError:
+    return ModelServerError(message, reason=reason, status=503, retry_after=RETRY_AFTER_S)

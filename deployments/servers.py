@@ -19,7 +19,6 @@ from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from deployments.client import ModelServerClient
 from deployments.models import Deployment
@@ -27,6 +26,8 @@ from deployments.sockets import socket_path
 from dlmodeler_site.compute.base import Resources, cpu_count
 from dlmodeler_site.compute.local import ROOT, clean_environment
 from dlmodeler_site.process_log import ProcessLog
+from dlmodeler_site.sentences import Sentence as _
+from dlmodeler_site.sentences import loads
 from dlmodeler_site.storage import workspace
 from jobs.models import InstanceKind
 
@@ -176,12 +177,12 @@ class ModelServers:
         elif server.active_since is None:
             _move(server.deployment, Deployment.Status.STARTING, error=server.deployment.error)
             if now - server.started_at > self.timing.start_max_s:
-                self._kill(server, _("it did not answer within %(seconds)g s") % {"seconds": self.timing.start_max_s})
+                self._kill(server, _("it did not answer within %(seconds)g s", seconds=self.timing.start_max_s))
         else:
             server.unanswered += 1
             server.health_due = now + self.timing.health_every_s
             if server.unanswered >= self.timing.unanswered_max:
-                self._kill(server, _("it did not answer %(count)s checks in a row") % {"count": server.unanswered})
+                self._kill(server, _("it did not answer %(count)s checks in a row", count=server.unanswered))
 
     def _kill(self, server: Server, why: str) -> None:
         server.killed_because = why
@@ -204,8 +205,9 @@ class ModelServers:
             _move(
                 server.deployment,
                 Deployment.Status.FAILED,
-                error=_("The model server ended %(count)s times in a row: %(cause)s")
-                % {"count": server.crashes, "cause": cause},
+                error=_(
+                    "The model server ended %(count)s times in a row: %(cause)s", count=server.crashes, cause=cause
+                ),
             )
             return
         wait_s = min(self.timing.backoff_first_s * 2 ** (server.crashes - 1), self.timing.backoff_max_s)
@@ -213,7 +215,7 @@ class ModelServers:
         _move(
             server.deployment,
             Deployment.Status.STARTING,
-            error=_("The model server ended and is started again: %(cause)s") % {"cause": cause},
+            error=_("The model server ended and is started again: %(cause)s", cause=cause),
         )
 
     def _cause(self, server: Server, code: int) -> str:
@@ -222,12 +224,12 @@ class ModelServers:
             server.reader.join(timeout=1)
         lines = [line for line in server.log.last_lines() if line.strip()]
         if code < 0:
-            return _("it was ended by signal %(number)s (%(name)s)") % {
-                "number": -code,
-                "name": signal.strsignal(-code),
-            }
+            name = signal.strsignal(-code) or "?"
+            return _("it was ended by signal %(number)s (%(name)s)", number=-code, name=name)
         if not lines:
-            return _("it ended with exit code %(code)s and said nothing") % {"code": code}
+            return _("it ended with exit code %(code)s and said nothing", code=code)
+        if sentences := [sentence for line in lines if (sentence := _sentence_of(line))]:
+            return sentences[-1]
         errors = [line for line in lines if " ERROR " in line]
         said = _LOG_PREFIX.sub("", (errors or lines)[-1])
         bundle = str(workspace().local_tree(server.deployment.bundle_key))
@@ -251,6 +253,16 @@ class ModelServers:
     def _forget(self, pk: int) -> None:
         if self._servers.pop(pk, None):
             socket_path(pk).unlink(missing_ok=True)  # a killed one leaves it behind
+
+
+def _sentence_of(line: str) -> str:
+    """The sentence that a model server which cannot serve its bundle says last; "" where the line is none."""
+    if not line.startswith('{"template"'):
+        return ""
+    try:
+        return loads(line)
+    except (ValueError, KeyError, TypeError):  # Cut off.
+        return ""
 
 
 def _move(deployment: Deployment, status: str, **values: Any) -> None:

@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, JsonResponse
+from django.utils.translation import gettext as _
 from django_prometheus.exports import ExportToDjangoView
 from rest_framework.authentication import TokenAuthentication
 
@@ -44,9 +45,11 @@ def metrics(request: HttpRequest) -> HttpResponse:
         try:
             user = (TokenAuthentication().authenticate(request) or (user,))[0]  # type: ignore[arg-type]
         except Exception:
-            return HttpResponseForbidden("The token is not valid.")
+            return HttpResponseForbidden(_("The token is not valid."))
     if not user.is_superuser and request.META["REMOTE_ADDR"] not in settings.DLM_METRICS_ADDRESSES:
-        return HttpResponseForbidden("Metrics are for operators and for the addresses in DLM_METRICS_ADDRESSES.")
+        return HttpResponseForbidden(
+            _("Metrics are for operators and for the addresses in %(setting)s.") % {"setting": "DLM_METRICS_ADDRESSES"}
+        )
     answer: HttpResponse = ExportToDjangoView(request)
     return answer
 

@@ -5,10 +5,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
-
 from datasets.inspection.labels import BadRow, Contradiction, LabelRow
+from dlmodeler_site.sentences import Sentence as _
+from dlmodeler_site.sentences import joined
 
 LISTED = 100  # names in one finding; their number is always told
 TINY_CLASS = 5  # fewer images than these teach little
@@ -68,97 +67,112 @@ def no_labels(data_name: str) -> Finding:
     return _finding(
         "error",
         "no_labels",
-        _("The job has no label data, and the images of “%(data)s” carry no labels.") % {"data": data_name},
+        _("The job has no label data, and the images of “%(data)s” carry no labels.", data=data_name),
         _("Choose the data with the label csv for the job."),
     )
 
 
 def images_without_label(data_name: str, names: Collection[str]) -> Finding:
-    message = ngettext(
-        "%(count)s image of “%(data)s” has no label.", "%(count)s images of “%(data)s” have no label.", len(names)
+    values = {"count": len(names), "data": data_name}
+    message = (
+        _("%(count)s image of “%(data)s” has no label.", **values)
+        if len(names) == 1
+        else _("%(count)s images of “%(data)s” have no label.", **values)
     )
     return _finding(
         "error",
         "image_without_label",
-        message % {"count": len(names), "data": data_name},
+        message,
         _("Put each image into the folder of its class and upload them as a new data, or choose a label csv."),
         map(Place, names),
     )
 
 
 def rows_without_image(data_name: str, rows: Collection[LabelRow], where: Callable[[LabelRow], str]) -> Finding:
-    message = ngettext(
-        "%(count)s row of the labels names an image that “%(data)s” does not have.",
-        "%(count)s rows of the labels name images that “%(data)s” does not have.",
-        len(rows),
+    values = {"count": len(rows), "data": data_name}
+    message = (
+        _("%(count)s row of the labels names an image that “%(data)s” does not have.", **values)
+        if len(rows) == 1
+        else _("%(count)s rows of the labels name images that “%(data)s” does not have.", **values)
     )
     return _finding(
         "error",
         "row_without_image",
-        message % {"count": len(rows), "data": data_name},
+        message,
         _("Upload the images together with the others as a new data, or remove the rows from the csv."),
         (Place(row.name, where(row)) for row in rows),
     )
 
 
 def images_without_row(data_name: str, names: Collection[str]) -> Finding:
-    message = ngettext(
-        "%(count)s image of “%(data)s” has no row in the labels.",
-        "%(count)s images of “%(data)s” have no row in the labels.",
-        len(names),
+    values = {"count": len(names), "data": data_name}
+    message = (
+        _("%(count)s image of “%(data)s” has no row in the labels.", **values)
+        if len(names) == 1
+        else _("%(count)s images of “%(data)s” have no row in the labels.", **values)
     )
     return _finding(
         "error",
         "image_without_row",
-        message % {"count": len(names), "data": data_name},
+        message,
         _("Add a row for each of them to the csv, or leave the images out of a new data."),
         map(Place, names),
     )
 
 
 def contradictions(found: Collection[Contradiction], where: Callable[[LabelRow], str]) -> Finding:
-    message = ngettext(
-        "%(count)s image has rows with different labels.",
-        "%(count)s images have rows with different labels.",
-        len(found),
+    values = {"count": len(found)}
+    message = (
+        _("%(count)s image has rows with different labels.", **values)
+        if len(found) == 1
+        else _("%(count)s images have rows with different labels.", **values)
     )
     return _finding(
         "error",
         "contradicting_labels",
-        message % {"count": len(found)},
+        message,
         _("Keep the row with the right label and remove the others from the csv."),
-        (Place(each.name, "; ".join(map(where, each.rows))) for each in found),
+        (Place(each.name, joined("; ", map(where, each.rows))) for each in found),
     )
 
 
 def bad_rows(rows: Collection[BadRow], place: Callable[[int], tuple[str, int]]) -> Finding:
     def told(row: BadRow) -> Place:
         name, line = place(row.line)
-        note = _("line %(line)s: %(problem)s; received “%(received)s”")
-        return Place(name, note % {"line": line, "problem": row.problem, "received": row.received})
+        note = _(
+            "line %(line)s: %(problem)s; received “%(received)s”",
+            line=line,
+            problem=row.problem,
+            received=row.received,
+        )
+        return Place(name, note)
 
-    message = ngettext(
-        "%(count)s row of the labels cannot be read.", "%(count)s rows of the labels cannot be read.", len(rows)
+    values = {"count": len(rows)}
+    message = (
+        _("%(count)s row of the labels cannot be read.", **values)
+        if len(rows) == 1
+        else _("%(count)s rows of the labels cannot be read.", **values)
     )
     return _finding(
         "error",
         "bad_row",
-        message % {"count": len(rows)},
+        message,
         _("Write each row as file name and label, such as 0.jpg,1 and upload the csv as a new data."),
         map(told, rows),
     )
 
 
 def repeated_rows(rows: Collection[LabelRow], where: Callable[[LabelRow], str]) -> Finding:
-    message = ngettext(
-        "%(count)s row of the labels repeats an earlier one. It does no harm.",
-        "%(count)s rows of the labels repeat earlier ones. They do no harm.",
-        len(rows),
+    values = {"count": len(rows)}
+    message = (
+        _("%(count)s row of the labels repeats an earlier one. It does no harm.", **values)
+        if len(rows) == 1
+        else _("%(count)s rows of the labels repeat earlier ones. They do no harm.", **values)
     )
     return _finding(
         "warning",
         "repeated_row",
-        message % {"count": len(rows)},
+        message,
         _("Nothing needs to be done; remove the repeated rows from the csv to be rid of this notice."),
         (Place(row.name, where(row)) for row in rows),
     )
@@ -168,68 +182,72 @@ def one_class(label: str) -> Finding:
     return _finding(
         "error",
         "one_class",
-        _("All images have the same label (%(label)s), so there is nothing to tell apart.") % {"label": label},
+        _("All images have the same label (%(label)s), so there is nothing to tell apart.", label=label),
         _("Use images of at least two classes."),
     )
 
 
 def tiny_classes(images_of: Mapping[str, Collection[str]]) -> Finding:
     """`images_of`: label text -> the few images of the class."""
-    message = ngettext(
-        "%(count)s class has fewer than %(tiny)s images: %(classes)s.",
-        "%(count)s classes have fewer than %(tiny)s images: %(classes)s.",
-        len(images_of),
-    )
     classes = listed(f"{label} ({len(names)})" for label, names in images_of.items())
+    values = {"count": len(images_of), "tiny": TINY_CLASS, "classes": classes}
+    message = (
+        _("%(count)s class has fewer than %(tiny)s images: %(classes)s.", **values)
+        if len(images_of) == 1
+        else _("%(count)s classes have fewer than %(tiny)s images: %(classes)s.", **values)
+    )
     return _finding(
         "warning",
         "tiny_class",
-        message % {"count": len(images_of), "tiny": TINY_CLASS, "classes": classes},
+        message,
         _("Add images of these classes; a network learns little from so few."),
         (Place(name, label) for label, names in images_of.items() for name in names),
     )
 
 
 def unused_class_names(names: Mapping[str, str], labels: Iterable[str]) -> Finding:
-    message = ngettext(
-        "A class name is given for a label that no image has: %(labels)s.",
-        "Class names are given for labels that no image has: %(labels)s.",
-        len(names),
+    values = {"labels": listed(f"{label} = {name}" for label, name in names.items())}
+    message = (
+        _("A class name is given for a label that no image has: %(labels)s.", **values)
+        if len(names) == 1
+        else _("Class names are given for labels that no image has: %(labels)s.", **values)
     )
     return _finding(
         "warning",
         "unused_class_name",
-        message % {"labels": listed(f"{label} = {name}" for label, name in names.items())},
-        _("Correct the class names of the job. The labels are: %(labels)s.") % {"labels": listed(labels)},
+        message,
+        _("Correct the class names of the job. The labels are: %(labels)s.", labels=listed(labels)),
     )
 
 
 def unsound_files(data_name: str, refused: Mapping[str, str]) -> Finding:
     """`refused`: file name -> why it was refused."""
-    message = ngettext(
-        "%(count)s file of “%(data)s” was refused and is not trained on.",
-        "%(count)s files of “%(data)s” were refused and are not trained on.",
-        len(refused),
+    values = {"count": len(refused), "data": data_name}
+    message = (
+        _("%(count)s file of “%(data)s” was refused and is not trained on.", **values)
+        if len(refused) == 1
+        else _("%(count)s files of “%(data)s” were refused and are not trained on.", **values)
     )
     return _finding(
         "warning",
         "unsound_file",
-        message % {"count": len(refused), "data": data_name},
+        message,
         _("Repair the files and upload all as a new data, or train without them."),
         (Place(name, why) for name, why in refused.items()),
     )
 
 
 def not_images(data_name: str, names: Collection[str]) -> Finding:
-    message = ngettext(
-        "%(count)s file of “%(data)s” is no image and is not trained on.",
-        "%(count)s files of “%(data)s” are no images and are not trained on.",
-        len(names),
+    values = {"count": len(names), "data": data_name}
+    message = (
+        _("%(count)s file of “%(data)s” is no image and is not trained on.", **values)
+        if len(names) == 1
+        else _("%(count)s files of “%(data)s” are no images and are not trained on.", **values)
     )
     return _finding(
         "warning",
         "not_an_image",
-        message % {"count": len(names), "data": data_name},
+        message,
         _("Nothing needs to be done."),
         map(Place, names),
     )

@@ -201,7 +201,7 @@ TrainingFormSet: type[BaseTrainingFormSet] = forms.formset_factory(  # type: ign
 
 
 def _field(hyperparameter: Hyperparameter) -> forms.Field:
-    words = [_(hyperparameter.title), _(hyperparameter.help), hyperparameter.allowed(_)]
+    words = [_(hyperparameter.title), _(hyperparameter.help), hyperparameter.allowed()]
     shared: dict[str, Any] = {
         "label": hyperparameter.name,
         "required": False,

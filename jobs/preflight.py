@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from django.utils.translation import gettext as _
-
 from datasets.inspection.labels import (
     BadRow,
     LabelError,
@@ -21,6 +19,8 @@ from datasets.inspection.labels import (
 )
 from datasets.models import Data, File
 from dlmodeler_site.errors import UserError
+from dlmodeler_site.sentences import Sentence as _
+from dlmodeler_site.sentences import joined
 from dlmodeler_site.storage import workspace
 from jobs import findings
 from jobs.findings import Finding
@@ -53,12 +53,12 @@ class Examination:
             return
         parts = [errors[0].message]
         if names := errors[0].files[:5]:
-            parts.append(_("For example: %(names)s.") % {"names": ", ".join(f"“{name}”" for name in names)})
+            parts.append(_("For example: %(names)s.", names=", ".join(f"“{name}”" for name in names)))
         parts.append(errors[0].fix)
         if len(errors) > 1:
             parts.append(_("The check of the job's data names further problems."))
         raise UserError(
-            " ".join(parts),
+            joined(" ", parts),
             reason="preflight_failed",
             details={"findings": [finding.as_dict() for finding in errors]},
         )
@@ -116,7 +116,7 @@ def examine(images: Data, labels: Data | None, *, class_names: Mapping[str, str]
     sound = images.files.filter(state=File.State.OK)
     names = dict(sound.filter(content=Data.Content.IMAGE).values_list("name", "label"))
     if not names:
-        return Examination((findings.no_images(_("“%(data)s” has no sound image.") % {"data": images.name}),))
+        return Examination((findings.no_images(_("“%(data)s” has no sound image.", data=images.name)),))
     refused = dict(images.files.filter(state=File.State.REJECTED).values_list("name", "error"))
     found: list[Finding] = []
     assigned: dict[str, str] = {}
@@ -162,14 +162,14 @@ class _LabelFiles:
             try:
                 table = read_label_rows(workspace().local_path(file.key_in(data), file.sha256), image_names=image_names)
             except LabelError as error:
-                raise LabelError(f"{file.name}: {error.message}", reason=error.reason) from error
+                raise LabelError(joined(": ", [file.name, error.message]), reason=error.reason) from error
             names.append(file.name)
             starts.append(start)
             rows += [row._replace(line=start + row.line) for row in table.rows]
             bad_rows += [BadRow(start + row.line, row.received, row.problem) for row in table.bad_rows]
             start += max((*(row.line for row in table.rows), *(row.line for row in table.bad_rows)), default=0)
         if not names:
-            raise LabelError(_("“%(data)s” has no sound csv file.") % {"data": data.name}, reason="no_labels")
+            raise LabelError(_("“%(data)s” has no sound csv file.", data=data.name), reason="no_labels")
         return cls(LabelTable(tuple(rows), tuple(bad_rows), has_header=False), tuple(names), tuple(starts))
 
     def place(self, line: int) -> tuple[str, int]:
@@ -179,7 +179,7 @@ class _LabelFiles:
 
     def where(self, row: LabelRow) -> str:
         name, line = self.place(row.line)
-        return _("%(file)s, line %(line)s: %(label)s") % {"file": name, "line": line, "label": row.label}
+        return _("%(file)s, line %(line)s: %(label)s", file=name, line=line, label=row.label)
 
 
 def _from_rows(

@@ -9,6 +9,7 @@ from datasets.models import File
 from dlmodeler_site.compute.base import cpu_count
 from dlmodeler_site.compute.run_folder import RunFolder, write_jsonl
 from dlmodeler_site.errors import UserError
+from dlmodeler_site.sentences import Sentence as _
 from jobs import pixel_cache, preflight
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ def stage(training: Training, run: RunFolder) -> dict[str, Any]:
     """Write the manifest of labelled images and answer the spec."""
     images = training.job.input_data("images")
     if images is None:
-        raise UserError("The job has no image data any more. Choose the data of the job again.", reason="input_missing")
+        raise UserError(
+            _("The job has no image data any more. Choose the data of the job again."), reason="input_missing"
+        )
     assignment = preflight.assign_labels(training.job, num_types=training.hyperparameters["num_types"])
 
     def rows() -> Iterator[dict[str, Any]]:

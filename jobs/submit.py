@@ -193,10 +193,10 @@ def _hyperparameters(manifest: Manifest, index: int, request: TrainingRequest, p
     if follows:
         given[CLASSES] = manifest.hyperparameter(CLASSES).minimum
     try:
-        complete = validate_hyperparameters(manifest, given, _)
+        complete = validate_hyperparameters(manifest, given)
     except HyperparameterError as error:
         for name, sentence in error.details.items():
-            problems.add(index, name, f"{sentence}.", reason="invalid_hyperparameters")
+            problems.add(index, name, sentence, reason="invalid_hyperparameters")
         return {}
     if follows:
         del complete[CLASSES]
@@ -213,10 +213,10 @@ def _fit_classes(
             continue
         try:
             value = hyperparameters.setdefault(CLASSES, len(labels))
-            parsed = manifest.hyperparameter(CLASSES).parse(value, _)
+            parsed = manifest.hyperparameter(CLASSES).parse(value)
             make_label_map(labels, int(parsed))
-        except ValueError as error:
-            problems.add(index, CLASSES, f"{error}.", reason="invalid_hyperparameters")
+        except HyperparameterError as error:
+            problems.add(index, CLASSES, error.message, reason="invalid_hyperparameters")
         except LabelError:
             sentence = _(
                 "num_types is %(received)s, but the labels have %(count)s classes: %(classes)s. "

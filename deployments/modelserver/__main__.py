@@ -28,17 +28,19 @@ def main() -> int:
     from deployments.modelserver.app import ModelServerApp
     from deployments.modelserver.bundle import load_bundle
     from deployments.modelserver.engine import load_engine
-    from deployments.modelserver.errors import BundleError
+    from deployments.modelserver.errors import BundleError, NotFiniteError
     from deployments.modelserver.predictor import Predictor
     from deployments.modelserver.server import ModelServer
+    from dlmodeler_site import sentences
 
     try:
         bundle = load_bundle(arguments.bundle)
         engine = load_engine(bundle, threads=arguments.threads)
         predictor = Predictor(bundle, engine)
         predictor.warm_up()
-    except (BundleError, ArithmeticError) as error:
-        logger.error("%s", error)
+    except (BundleError, NotFiniteError) as error:
+        logger.error("%s: %s", arguments.bundle, error)
+        print(sentences.dumps(error.message), flush=True)
         return 1
     admission = Admission(active=arguments.threads, waiting=arguments.queue, deadline_s=arguments.deadline_ms / 1000)
     app = ModelServerApp(predictor, admission)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from deployments.modelserver.errors import RequestError
+from dlmodeler_site.sentences import Sentence as _
 
 RETRY_AFTER_S = 1
 
@@ -34,18 +35,27 @@ class Admission:
 
     def _wait(self) -> None:
         if not self._waiting.acquire(blocking=False):
-            raise self._overloaded(f"{self._places} requests are waiting already, no more are let in")
+            raise _overloaded(
+                _(
+                    "The model server is overloaded: %(count)d requests are waiting already, no more are let in. "
+                    "Send the request again after %(seconds)d s, or fewer at a time.",
+                    count=self._places,
+                    seconds=RETRY_AFTER_S,
+                )
+            )
         try:
             if not self._active.acquire(timeout=self._deadline_s):
-                raise self._overloaded(f"the request waited {self._deadline_s:g} s without its turn coming")
+                raise _overloaded(
+                    _(
+                        "The model server is overloaded: the request waited %(waited)g s without its turn coming. "
+                        "Send the request again after %(seconds)d s, or fewer at a time.",
+                        waited=self._deadline_s,
+                        seconds=RETRY_AFTER_S,
+                    )
+                )
         finally:
             self._waiting.release()
 
-    def _overloaded(self, why: str) -> RequestError:
-        return RequestError(
-            f"The model server is overloaded: {why}. "
-            f"Send the request again after {RETRY_AFTER_S} s, or fewer at a time.",
-            status=503,
-            reason="overloaded",
-            retry_after_s=RETRY_AFTER_S,
-        )
+
+def _overloaded(message: str) -> RequestError:
+    return RequestError(message, status=503, reason="overloaded", retry_after_s=RETRY_AFTER_S)

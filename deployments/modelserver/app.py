@@ -9,10 +9,12 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from deployments.modelserver.admission import Admission
-from deployments.modelserver.errors import RequestError
+from deployments.modelserver.errors import NotFiniteError, RequestError
 from deployments.modelserver.inputs import read_images
 from deployments.modelserver.predictor import Predictor
 from deployments.modelserver.protocol import DEFAULT_TOP_K
+from dlmodeler_site.sentences import Sentence as _
+from dlmodeler_site.sentences import to_json
 
 logger = logging.getLogger(__name__)
 
@@ -21,15 +23,15 @@ StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
 
 class ModelServerApp:
-    """Answers in JSON only."""
+    """Answers in JSON only; a message for people is a sentence (`sentences.to_json`)."""
 
     def __init__(self, predictor: Predictor, admission: Admission) -> None:
         self._predictor = predictor
         self._admission = admission
         self._metadata = _describe(predictor)
         self._routes: dict[str, tuple[str, Callable[[Environ], dict[str, Any]]]] = {
-            "/health": ("GET", lambda _: {"status": "ready"}),
-            "/metadata": ("GET", lambda _: self._metadata),
+            "/health": ("GET", lambda environ: {"status": "ready"}),
+            "/metadata": ("GET", lambda environ: self._metadata),
             "/predict": ("POST", self._predict),
         }
 
@@ -39,15 +41,12 @@ class ModelServerApp:
             answer = self._route(environ)(environ)
         except RequestError as error:
             status, retry_after_s = error.status, error.retry_after_s
-            answer = {"error": error.message, "reason": error.reason, "details": error.details}
+            answer = {"error": to_json(error.message), "reason": error.reason, "details": error.details}
         except Exception:
             status, reference = 500, uuid.uuid4().hex[:12]
             logger.exception("Request failed, reference %s: %s", reference, environ["PATH_INFO"])
-            answer = {
-                "error": f"Something went wrong on our side. Reference: {reference}",
-                "reason": "internal_error",
-                "details": {"reference": reference},
-            }
+            message = _("Something went wrong on our side. Reference: %(reference)s", reference=reference)
+            answer = {"error": to_json(message), "reason": "internal_error", "details": {"reference": reference}}
         body = json.dumps(answer, ensure_ascii=False).encode()
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
         if retry_after_s is not None:
@@ -59,12 +58,21 @@ class ModelServerApp:
         path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
         if path not in self._routes:
             raise RequestError(
-                f"There is no {path}. Use one of {', '.join(self._routes)}.", status=404, reason="not_found"
+                _("There is no %(path)s. Use one of %(paths)s.", path=path, paths=", ".join(self._routes)),
+                status=404,
+                reason="not_found",
             )
         expected, answer = self._routes[path]
         if method != expected:
             raise RequestError(
-                f"{path} answers {expected}, {method} was received.", status=405, reason="method_not_allowed"
+                _(
+                    "%(path)s answers %(expected)s, %(method)s was received.",
+                    path=path,
+                    expected=expected,
+                    method=method,
+                ),
+                status=405,
+                reason="method_not_allowed",
             )
         return answer
 
@@ -75,8 +83,8 @@ class ModelServerApp:
             images = read_images(body, content_type=environ.get("CONTENT_TYPE", ""), fit=self._predictor.fit)
             try:
                 predictions = self._predictor.predict(images, top_k=top_k)
-            except ArithmeticError as error:
-                raise RequestError(str(error), status=500, reason="model_not_finite") from error
+            except NotFiniteError as error:
+                raise RequestError(error.message, status=500, reason="model_not_finite") from error
         return {"predictions": [prediction.as_json() for prediction in predictions]}
 
     def _top_k(self, query: str) -> int:
@@ -87,7 +95,12 @@ class ModelServerApp:
         text = values[-1]
         if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= classes):
             raise RequestError(
-                f"top_k must be a whole number from 1 to {classes}, the number of classes; {text!r} was received.",
+                _(
+                    "top_k must be a whole number from 1 to %(classes)d, the number of classes; "
+                    "%(received)s was received.",
+                    classes=classes,
+                    received=repr(text),
+                ),
                 status=400,
                 reason="invalid_top_k",
                 details={"minimum": 1, "maximum": classes},
@@ -106,6 +119,6 @@ def _describe(predictor: Predictor) -> dict[str, Any]:
             "name": engine.name,
             "precision": engine.precision,
             "max_difference": bundle.engine.max_difference,
-            "fallback": engine.fallback,
+            "fallback": to_json(engine.fallback),
         },
     }

@@ -19,11 +19,13 @@ from datasets.inspection.images import ImageError, read_rgb
 from datasets.preprocessing.registry import StepError, validate_steps
 from deployments.modelserver.bundle import load_bundle
 from deployments.modelserver.engine import Pixels, load_engine
-from deployments.modelserver.errors import BundleError
+from deployments.modelserver.errors import BundleError, NotFiniteError
 from deployments.modelserver.predictor import BATCH_SIZE, Predictor
 from deployments.modelserver.protocol import DEFAULT_TOP_K
 from dlmodeler_site.compute.entry import run_main
 from dlmodeler_site.compute.run_folder import RunError, RunFolder, StopRequested, read_json, read_jsonl, write_json
+from dlmodeler_site.sentences import Sentence as _
+from dlmodeler_site.sentences import to_json
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +50,7 @@ def predict_files(run: RunFolder) -> None:
     """Write `output/predictions.jsonl`, in the order of the input, going on from the checkpoint if there is one."""
     spec = run.spec
     files, threads = run.path / spec["files"], int(spec["threads"])
-    total = sum(1 for _ in read_jsonl(files))
+    total = sum(1 for _row in read_jsonl(files))
     with _Results(run) as results, ThreadPoolExecutor(threads) as workers:
         predictor = _load_predictor(Path(spec["bundle"]), spec.get("steps") or [], threads=threads)
         next_checkpoint, next_progress = time.monotonic() + CHECKPOINT_EVERY_S, 0.0
@@ -120,9 +122,9 @@ def _load_predictor(path: Path, steps: list[dict[str, Any]], *, threads: int) ->
         bundle = load_bundle(path)
         return Predictor(bundle, load_engine(bundle, threads=threads), validate_steps(steps) if steps else ())
     except StepError as error:
-        raise RunError(str(error), reason="steps_invalid") from error
+        raise RunError(error.message, reason="steps_invalid") from error
     except BundleError as error:
-        raise RunError(str(error), reason="bundle_invalid") from error
+        raise RunError(error.message, reason="bundle_invalid") from error
 
 
 def _chunks(files: Path, *, start: int) -> Iterator[list[Row]]:
@@ -150,13 +152,13 @@ def _predict_chunk(predictor: Predictor, files: list[Row]) -> list[Row]:
     images = [pixels for pixels in decoded if not isinstance(pixels, str)]
     try:
         predictions = iter(predictor.predict(images, top_k=DEFAULT_TOP_K))
-    except ArithmeticError as error:
-        raise RunError(str(error), reason="model_not_finite") from error
+    except NotFiniteError as error:
+        raise RunError(error.message, reason="model_not_finite") from error
     rows = []
     for file, pixels in zip(files, decoded, strict=True):
         row = {"id": file["id"], "name": file["name"]}
         if isinstance(pixels, str):
-            row |= {"label": None, "class_name": None, "probability": None, "top": [], "error": pixels}
+            row |= {"label": None, "class_name": None, "probability": None, "top": [], "error": to_json(pixels)}
         else:
             row |= {**next(predictions).as_json(), "error": ""}
         rows.append(row)
@@ -171,7 +173,11 @@ def _decode(predictor: Predictor, path: Path, name: str) -> Pixels | str:
         return error.message
     except OSError as error:
         logger.warning("%s cannot be read: %s", path, error)
-        return f"The file {name} cannot be read from storage: {error.strerror}. Start the prediction again."
+        return _(
+            "The file %(file)s cannot be read from storage: %(cause)s. Start the prediction again.",
+            file=name,
+            cause=error.strerror,
+        )
 
 
 def _restore(run: RunFolder) -> Position:

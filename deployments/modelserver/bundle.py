@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from deployments.modelserver.errors import BundleError
+from dlmodeler_site.sentences import Sentence as _
 
 SCHEMA = 1
 ENGINES = ("openvino", "tensorflow")
@@ -76,71 +77,104 @@ def load_bundle(path: Path) -> Bundle:
     Raises:
         BundleError: it is missing, is not JSON, or a field is not what docs/contracts.md asks for.
     """
-    file = path / "bundle.json"
     try:
-        value = json.loads(file.read_text(encoding="utf-8"))
+        value = json.loads((path / "bundle.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise BundleError(f"There is no bundle.json in {path}. Export the training again.") from None
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{file} cannot be read as JSON: {error}. Export the training again.") from None
+        raise BundleError(_("The model has no bundle.json. Export the training again.")) from None
+    except OSError as error:
+        raise _unreadable(error.strerror or type(error).__name__) from None
+    except ValueError as error:
+        raise _unreadable(str(error)) from None
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
         received = value.get("schema") if isinstance(value, dict) else type(value).__name__
-        raise BundleError(f"{file}: schema {SCHEMA} was expected, {received!r} was received.")
-    model = _get(file, value, "model", dict)
+        raise BundleError(
+            _(
+                "bundle.json: schema %(expected)d was expected, %(received)s was received.",
+                expected=SCHEMA,
+                received=repr(received),
+            )
+        )
+    model = _get(value, "model", dict)
     return Bundle(
         path=path,
-        algorithm=_get(file, value, "algorithm", str),
+        algorithm=_get(value, "algorithm", str),
         model=ModelInfo(
-            name=_get(file, model, "name", str),
-            created_at=_get(file, model, "created_at", str),
-            metrics=_get(file, model, "metrics", dict, default={}),
+            name=_get(model, "name", str),
+            created_at=_get(model, "created_at", str),
+            metrics=_get(model, "metrics", dict, default={}),
         ),
-        input=_read_input(file, _get(file, value, "input", dict)),
-        labels=_read_labels(file, _get(file, value, "labels", list)),
-        engine=_read_engine(file, _get(file, value, "engine", dict)),
+        input=_read_input(_get(value, "input", dict)),
+        labels=_read_labels(_get(value, "labels", list)),
+        engine=_read_engine(_get(value, "engine", dict)),
     )
 
 
-def _get(file: Path, value: dict[str, Any], name: str, kind: type, *, default: Any = None) -> Any:
+def _unreadable(cause: str) -> BundleError:
+    return BundleError(_("bundle.json cannot be read: %(cause)s. Export the training again.", cause=cause))
+
+
+def _get(value: dict[str, Any], name: str, kind: type, *, default: Any = None) -> Any:
     found = value.get(name, default)
     if not isinstance(found, kind):
-        raise BundleError(f"{file}: {name!r} must be a {kind.__name__}, {found!r} was received.")
+        raise BundleError(
+            _(
+                "bundle.json: %(name)s must be a %(kind)s, %(received)s was received.",
+                name=repr(name),
+                kind=kind.__name__,
+                received=repr(found),
+            )
+        )
     return found
 
 
-def _read_input(file: Path, value: dict[str, Any]) -> ImageInput:
+def _read_input(value: dict[str, Any]) -> ImageInput:
     kind, shape, dtype = value.get("kind"), value.get("shape"), value.get("dtype")
     match (kind, dtype, shape):
         case ("image", "uint8", [None, int(height), int(width), 3]) if height > 0 and width > 0:
             return ImageInput(height=height, width=width)
     raise BundleError(
-        f"{file}: the input must be an image of dtype uint8 and shape [null, height, width, 3], "
-        f"{kind!r} of dtype {dtype!r} and shape {shape!r} was received."
+        _(
+            "bundle.json: the input must be an image of dtype uint8 and shape [null, height, width, 3], "
+            "%(kind)s of dtype %(dtype)s and shape %(shape)s was received.",
+            kind=repr(kind),
+            dtype=repr(dtype),
+            shape=repr(shape),
+        )
     )
 
 
-def _read_labels(file: Path, rows: list[Any]) -> tuple[Label, ...]:
+def _read_labels(rows: list[Any]) -> tuple[Label, ...]:
     labels = []
     for index, row in enumerate(rows):
         match row:
             case {"label": int(label), "class_name": str() | None as class_name}:
                 labels.append(Label(label=label, class_name=class_name))
-            case _:
+            case _other:
                 raise BundleError(
-                    f'{file}: labels[{index}] must be {{"label": integer, "class_name": text or null}}, '
-                    f"{row!r} was received."
+                    _(
+                        "bundle.json: %(place)s must be %(example)s, %(received)s was received.",
+                        place=f"labels[{index}]",
+                        example='{"label": integer, "class_name": text or null}',
+                        received=repr(row),
+                    )
                 )
     if not labels:
-        raise BundleError(f"{file}: 'labels' is empty; one entry for each output of the network was expected.")
+        raise BundleError(_("bundle.json: 'labels' is empty; one entry for each output of the network was expected."))
     return tuple(labels)
 
 
-def _read_engine(file: Path, value: dict[str, Any]) -> EngineChoice:
+def _read_engine(value: dict[str, Any]) -> EngineChoice:
     name, precision = value.get("name"), value.get("precision")
     if name not in ENGINES or precision not in PRECISIONS:
         raise BundleError(
-            f"{file}: the engine must be one of {', '.join(ENGINES)} at one of {', '.join(PRECISIONS)}, "
-            f"{name!r} at {precision!r} was received."
+            _(
+                "bundle.json: the engine must be one of %(engines)s at one of %(precisions)s, "
+                "%(name)s at %(precision)s was received.",
+                engines=", ".join(ENGINES),
+                precisions=", ".join(PRECISIONS),
+                name=repr(name),
+                precision=repr(precision),
+            )
         )
     difference = value.get("max_difference")
     return EngineChoice(

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from deployments.modelserver.bundle import Bundle
 from deployments.modelserver.errors import BundleError
+from dlmodeler_site.sentences import Sentence as _
 from jobs.algorithms.engine import import_openvino
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class OpenVinoEngine:
         for output in compiled.outputs:
             if "probabilities" in output.get_names():
                 self._output = output
-        self._requests: deque[Any] = deque(compiled.create_infer_request() for _ in range(threads))
+        self._requests: deque[Any] = deque(compiled.create_infer_request() for _stream in range(threads))
 
     def predict(self, batch: Pixels) -> Probabilities:
         try:
@@ -87,7 +88,7 @@ class TensorFlowEngine:
         self._model = tf.saved_model.load(str(bundle.path))
         self._function = self._model.signatures["serving_default"]
         self._constant = tf.constant
-        _, inputs = self._function.structured_input_signature
+        _positional, inputs = self._function.structured_input_signature
         (self._input,) = inputs
 
     def predict(self, batch: Pixels) -> Probabilities:
@@ -105,11 +106,12 @@ def load_engine(bundle: Bundle, *, threads: int) -> Engine:
     if bundle.engine.name == "tensorflow":
         return _load_tensorflow(bundle, threads=threads)
     if not bundle.openvino_model.exists():
-        return _load_tensorflow(bundle, threads=threads, fallback="the bundle has no engine/model.xml")
+        return _load_tensorflow(bundle, threads=threads, fallback=_("the bundle has no engine/model.xml"))
     try:
         engine = OpenVinoEngine(bundle, threads=threads)
     except (ImportError, RuntimeError) as error:
-        return _load_tensorflow(bundle, threads=threads, fallback=f"OpenVINO could not load engine/model.xml: {error}")
+        cause = _("OpenVINO could not load engine/model.xml: %(cause)s", cause=_cause(bundle, error))
+        return _load_tensorflow(bundle, threads=threads, fallback=cause)
     _check(bundle, engine, rounds=threads)
     return engine
 
@@ -119,31 +121,48 @@ def _load_tensorflow(bundle: Bundle, *, threads: int, fallback: str = "") -> Eng
         logger.warning("FALLBACK to the TensorFlow engine for %s: %s", bundle.path, fallback)
     if not bundle.saved_model.exists():
         raise BundleError(
-            f"No engine can be loaded from {bundle.path}: {fallback or 'the bundle names tensorflow'}, "
-            "and there is no saved_model.pb. Export the training again."
+            _(
+                "No engine can be loaded: %(why)s, and there is no saved_model.pb. Export the training again.",
+                why=fallback or _("the bundle names tensorflow"),
+            )
         )
     try:
         engine = TensorFlowEngine(bundle, threads=threads, fallback=fallback)
     except Exception as error:
-        raise BundleError(f"TensorFlow cannot load the SavedModel in {bundle.path}: {error}") from error
+        raise BundleError(_("TensorFlow cannot load the SavedModel: %(cause)s", cause=_cause(bundle, error))) from error
     _check(bundle, engine, rounds=1)
     return engine
+
+
+def _cause(bundle: Bundle, error: Exception) -> str:
+    """What a library says, with files named as in the bundle and not as on this machine."""
+    return str(error).replace(f"{bundle.path}/", "")
 
 
 def _check(bundle: Bundle, engine: Engine, *, rounds: int) -> None:
     """Predict a black image, so that the first user does not pay for lazy set-up, and compare the shapes."""
     black = np.zeros((1, bundle.input.height, bundle.input.width, 3), np.uint8)
     expected = (1, len(bundle.labels))
-    for _ in range(rounds):
+    for _round in range(rounds):
         try:
             answer = engine.predict(black)
         except Exception as error:
             raise BundleError(
-                f"The {engine.name} engine of {bundle.path} does not take the input shape of bundle.json, "
-                f"{black.shape}: {error}"
+                _(
+                    "The %(engine)s engine does not take the input shape of bundle.json, %(shape)s: %(cause)s",
+                    engine=engine.name,
+                    shape=str(black.shape),
+                    cause=_cause(bundle, error),
+                )
             ) from error
         if answer.shape != expected:
             raise BundleError(
-                f"The {engine.name} engine of {bundle.path} answers shape {answer.shape}; "
-                f"bundle.json lists {len(bundle.labels)} labels, so {expected} was expected."
+                _(
+                    "The %(engine)s engine answers shape %(shape)s; "
+                    "bundle.json lists %(labels)d labels, so %(expected)s was expected.",
+                    engine=engine.name,
+                    shape=str(answer.shape),
+                    labels=len(bundle.labels),
+                    expected=str(expected),
+                )
             )

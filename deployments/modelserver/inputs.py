@@ -11,9 +11,21 @@ import numpy as np
 from datasets.inspection.images import ImageError, read_rgb
 from deployments.modelserver.engine import Pixels
 from deployments.modelserver.errors import RequestError
-from deployments.modelserver.protocol import IMAGES_TYPE, JSON_TYPE, MAX_IMAGE_BYTES, MAX_IMAGES, unpack_images
+from deployments.modelserver.protocol import (
+    IMAGES_TYPE,
+    JSON_TYPE,
+    MAX_IMAGE_BYTES,
+    MAX_IMAGES,
+    FramingError,
+    too_many_images,
+    unpack_images,
+)
+from dlmodeler_site.sentences import Sentence as _
 
 Fit = Callable[[Pixels], Pixels]
+
+INSTANCES_EXAMPLE = '{"instances": [...]}'
+BASE64_EXAMPLE = '{"b64": "<the file in base64>"}'
 
 
 def read_images(body: bytes, *, content_type: str, fit: Fit) -> list[Pixels]:
@@ -30,14 +42,10 @@ def read_images(body: bytes, *, content_type: str, fit: Fit) -> list[Pixels]:
         case kind if kind == IMAGES_TYPE:
             try:
                 images = unpack_images(body)
-            except ValueError as error:
-                raise RequestError(
-                    f"{error} Each image must be preceded by its length, 4 bytes, big-endian.",
-                    status=400,
-                    reason="malformed_body",
-                ) from None
+            except FramingError as error:
+                raise RequestError(error.message, status=400, reason="malformed_body") from None
             _check_count(len(images))
-        case _:
+        case _other:
             images = [body]
     return [fit(_decode(image, index)) for index, image in enumerate(images)]
 
@@ -45,12 +53,11 @@ def read_images(body: bytes, *, content_type: str, fit: Fit) -> list[Pixels]:
 def _check_count(count: int) -> None:
     if count == 0:
         raise RequestError(
-            "The request holds no image. Send at least one.", status=400, reason="no_image", details={"received": 0}
+            _("The request holds no image. Send at least one."), status=400, reason="no_image", details={"received": 0}
         )
     if count > MAX_IMAGES:
         raise RequestError(
-            f"At most {MAX_IMAGES} images are taken in one request, {count} were received. "
-            "Send them in several requests.",
+            too_many_images(count),
             status=413,
             reason="too_many_images",
             details={"maximum": MAX_IMAGES, "received": count},
@@ -60,15 +67,20 @@ def _check_count(count: int) -> None:
 def _decode(image: bytes, index: int) -> Pixels:
     if not image:
         raise RequestError(
-            f"Image {index} is empty: an image was expected, 0 bytes were received.",
+            _("Image %(index)d is empty: an image was expected, 0 bytes were received.", index=index),
             status=400,
             reason="no_image",
             details={"index": index},
         )
     if len(image) > MAX_IMAGE_BYTES:
         raise RequestError(
-            f"Image {index} is too large: at most {MAX_IMAGE_BYTES} bytes are taken, {len(image)} were received. "
-            "Send it smaller.",
+            _(
+                "Image %(index)d is too large: at most %(maximum)d bytes are taken, %(received)d were received. "
+                "Send it smaller.",
+                index=index,
+                maximum=MAX_IMAGE_BYTES,
+                received=len(image),
+            ),
             status=413,
             reason="too_large",
             details={"index": index, "maximum_bytes": MAX_IMAGE_BYTES},
@@ -77,7 +89,7 @@ def _decode(image: bytes, index: int) -> Pixels:
         return read_rgb(image)
     except ImageError as error:
         raise RequestError(
-            f"Image {index} cannot be used. {error.message}",
+            _("Image %(index)d cannot be used. %(why)s", index=index, why=error.message),
             status=413 if error.reason == "too_many_pixels" else 415,
             reason=error.reason,
             details={"index": index, "received_bytes": len(image)},
@@ -85,16 +97,26 @@ def _decode(image: bytes, index: int) -> Pixels:
 
 
 def _parse_instances(body: bytes) -> list[Any]:
-    expected = '{"instances": [...]} was expected'
     try:
         value = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise RequestError(f"The body is not JSON: {error}; {expected}.", status=400, reason="malformed_body") from None
+        raise RequestError(
+            _(
+                "The body is not JSON: %(cause)s; %(example)s was expected.",
+                cause=str(error),
+                example=INSTANCES_EXAMPLE,
+            ),
+            status=400,
+            reason="malformed_body",
+        ) from None
     instances = value.get("instances") if isinstance(value, dict) else None
     if not isinstance(instances, list):
-        received = f"an object with {sorted(value)[:10]}" if isinstance(value, dict) else type(value).__name__
         raise RequestError(
-            f"The body has no list of instances: {expected}, {received} was received.",
+            _(
+                "The body has no list of instances: %(example)s was expected, %(received)s was received.",
+                example=INSTANCES_EXAMPLE,
+                received=_object_with(value) if isinstance(value, dict) else type(value).__name__,
+            ),
             status=400,
             reason="malformed_body",
         )
@@ -107,14 +129,14 @@ def _read_instance(instance: Any, index: int) -> Pixels:
     try:
         array = np.asarray(instance)
     except (ValueError, OverflowError):
-        raise _bad_instance(index, "rows of different lengths were received") from None
+        raise _bad_instance(index, _("rows of different lengths were received")) from None
     if array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
-        raise _bad_instance(index, f"shape {list(array.shape)} was received")
+        raise _bad_instance(index, _("shape %(shape)s was received", shape=str(list(array.shape))))
     if array.dtype.kind != "i":
-        raise _bad_instance(index, f"values of type {array.dtype.name} were received")
+        raise _bad_instance(index, _("values of type %(type)s were received", type=array.dtype.name))
     low, high = int(array.min()), int(array.max())
     if low < 0 or high > 255:
-        raise _bad_instance(index, f"values from {low} to {high} were received")
+        raise _bad_instance(index, _("values from %(low)d to %(high)d were received", low=low, high=high))
     pixels: Pixels = array.astype(np.uint8)
     return pixels
 
@@ -122,17 +144,26 @@ def _read_instance(instance: Any, index: int) -> Pixels:
 def _from_base64(instance: dict[str, Any], index: int) -> bytes:
     text = instance.get("b64")
     if not isinstance(text, str):
-        raise _bad_instance(index, f"an object with {sorted(instance)[:10]} was received")
+        raise _bad_instance(index, _("%(received)s was received", received=_object_with(instance)))
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise _bad_instance(index, "a b64 that is not base64 was received") from None
+        raise _bad_instance(index, _("a b64 that is not base64 was received")) from None
+
+
+def _object_with(value: dict[str, Any]) -> str:
+    return _("an object with %(keys)s", keys=str(sorted(value)[:10]))
 
 
 def _bad_instance(index: int, received: str) -> RequestError:
     return RequestError(
-        f"Instance {index} is not an image: nested lists of shape [height, width, 3] with whole numbers from 0 to 255, "
-        f'or {{"b64": "<the file in base64>"}}, were expected; {received}.',
+        _(
+            "Instance %(index)d is not an image: nested lists of shape [height, width, 3] with whole numbers "
+            "from 0 to 255, or %(example)s, were expected; %(received)s.",
+            index=index,
+            example=BASE64_EXAMPLE,
+            received=received,
+        ),
         status=400,
         reason="malformed_instance",
         details={"index": index},

@@ -13,6 +13,8 @@ from datasets.preprocessing.operation import Step
 from datasets.preprocessing.pipeline import apply_steps
 from deployments.modelserver.bundle import Bundle
 from deployments.modelserver.engine import Engine, Pixels, Probabilities
+from deployments.modelserver.errors import NotFiniteError
+from dlmodeler_site.sentences import Sentence as _
 
 # More images at once are no faster on a CPU, and the activations of one image can take megabytes.
 BATCH_SIZE = 8
@@ -60,15 +62,18 @@ class Predictor:
         """One prediction for each fitted image, in order; `top_k` is cut to the number of classes.
 
         Raises:
-            ArithmeticError: the model answered something that is not a number.
+            NotFiniteError: the model answered something that is not a number.
         """
         predictions: list[Prediction] = []
         for start in range(0, len(images), BATCH_SIZE):
             probabilities = self.engine.predict(np.stack(images[start : start + BATCH_SIZE]))
             if not np.isfinite(probabilities).all():
-                raise ArithmeticError(
-                    f"The model {self.bundle.model.name!r} answered probabilities that are not numbers. "
-                    "Its training has diverged: train again with a smaller learning rate."
+                raise NotFiniteError(
+                    _(
+                        "The model “%(name)s” answered probabilities that are not numbers. "
+                        "Its training has diverged: train again with a smaller learning rate.",
+                        name=self.bundle.model.name,
+                    )
                 )
             predictions += (self._rank(row, top_k) for row in probabilities)
         return predictions

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from dlmodeler_site.sentences import Sentence as _
+
 IMAGES_TYPE = "application/x-dlm-images"
 JSON_TYPE = "application/json"
 
@@ -16,6 +18,14 @@ DEFAULT_TOP_K = 5
 LENGTH_BYTES = 4
 # sun_path of AF_UNIX holds 108 bytes, the closing NUL among them.
 MAX_ADDRESS_BYTES = 107
+
+
+class FramingError(ValueError):
+    """A body that is no sequence of images with their lengths; the message says where."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
 
 
 def pack_images(images: Sequence[bytes]) -> bytes:
@@ -30,7 +40,7 @@ def unpack_images(body: bytes) -> list[bytes]:
     """The encoded images of a packed body.
 
     Raises:
-        ValueError: a length that points past the end of the body; the message says where.
+        FramingError: a length points past the end of the body.
     """
     images: list[bytes] = []
     position = 0
@@ -38,9 +48,15 @@ def unpack_images(body: bytes) -> list[bytes]:
         start = position + LENGTH_BYTES
         end = start + int.from_bytes(body[position:start], "big")
         if start > len(body) or end > len(body):
-            raise ValueError(
-                f"The body ends inside image {len(images)}: {end - position} bytes were expected "
-                f"from byte {position} on, {len(body) - position} were received."
+            raise FramingError(
+                _(
+                    "The body ends inside image %(index)d: %(expected)d bytes were expected from byte %(position)d on, "
+                    "%(received)d were received. Each image must be preceded by its length, 4 bytes, big-endian.",
+                    index=len(images),
+                    expected=end - position,
+                    position=position,
+                    received=len(body) - position,
+                )
             )
         images.append(body[start:end])
         position = end
@@ -49,9 +65,21 @@ def unpack_images(body: bytes) -> list[bytes]:
 
 def body_too_large(received_bytes: int) -> str:
     """What a request of more than `MAX_BODY_BYTES` is told, by the client or by the server, whichever sees it first."""
-    return (
-        f"The request is too large: at most {MAX_BODY_BYTES} bytes are taken at once, "
-        f"{received_bytes} or more were received. Send fewer or smaller images."
+    return _(
+        "The request is too large: at most %(maximum)d bytes are taken at once, %(received)d or more were received. "
+        "Send fewer or smaller images.",
+        maximum=MAX_BODY_BYTES,
+        received=received_bytes,
+    )
+
+
+def too_many_images(received: int) -> str:
+    """What a request of more than `MAX_IMAGES` is told, likewise."""
+    return _(
+        "At most %(maximum)d images are taken in one request, %(received)d were received. "
+        "Send them in several requests.",
+        maximum=MAX_IMAGES,
+        received=received,
     )
 
 

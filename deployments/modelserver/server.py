@@ -17,6 +17,8 @@ from waitress.task import ErrorTask, WSGITask
 
 from deployments.modelserver.app import ModelServerApp
 from deployments.modelserver.protocol import MAX_BODY_BYTES, body_too_large, socket_address
+from dlmodeler_site.sentences import Sentence as _
+from dlmodeler_site.sentences import to_json
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +36,9 @@ class _JsonErrorTask(ErrorTask):
         if error.code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             reason, message = "too_large", body_too_large(max(self.request.content_length, MAX_BODY_BYTES + 1))
         else:
-            reason, message = "malformed_request", f"The request cannot be read: {error.reason} ({error.body})."
-        body = json.dumps({"error": message, "reason": reason, "details": {}}).encode()
+            reason = "malformed_request"
+            message = _("The request cannot be read: %(error)s (%(cause)s).", error=error.reason, cause=error.body)
+        body = json.dumps({"error": to_json(message), "reason": reason, "details": {}}).encode()
         self.status = f"{error.code} {error.reason}"
         self.response_headers.append(("Content-Type", "application/json"))
         self.set_close_on_finish()

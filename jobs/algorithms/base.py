@@ -2,28 +2,25 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from dlmodeler_site.sentences import Sentence as _
+from dlmodeler_site.sentences import joined
+
 Value = int | float | bool | str
-Translate = Callable[[str], str]  # the message catalogue's look-up, from who has one
 
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 _BOOLEANS = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
 
 
-def gettext_noop(text: str) -> str:
-    """Mark a text for the message catalogue; pages translate it where they show it."""
-    return text
-
-
 class HyperparameterError(Exception):
     """Hyperparameters that cannot be used. `details` has one sentence for each wrong name."""
 
-    def __init__(self, message: str, details: dict[str, str]) -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(self, details: dict[str, str]) -> None:
+        self.message = joined(" ", details.values())
+        super().__init__(self.message)
         self.details = details
 
 
@@ -45,37 +42,43 @@ class Hyperparameter:
     def required(self) -> bool:
         return self.default is None
 
-    def allowed(self, translate: Translate = str) -> str:
+    def allowed(self) -> str:
         """The values it takes, in words: "a whole number from 1 to 100"."""
         if self.type == "bool":
-            return translate(gettext_noop("true or false"))
+            return _("true or false")
         if self.type == "choice":
-            return translate(gettext_noop("one of %(choices)s")) % {"choices": ", ".join(self.choices)}
-        is_int = self.type == "int"
-        limits = {"minimum": self.minimum, "maximum": self.maximum}
+            return _("one of %(choices)s", choices=", ".join(self.choices))
+        whole = self.type == "int"
         if self.minimum is not None and self.maximum is not None:
-            whole = gettext_noop("a whole number from %(minimum)g to %(maximum)g")
-            return translate(whole if is_int else gettext_noop("a number from %(minimum)g to %(maximum)g")) % limits
+            limits = {"minimum": self.minimum, "maximum": self.maximum}
+            if whole:
+                return _("a whole number from %(minimum)g to %(maximum)g", **limits)
+            return _("a number from %(minimum)g to %(maximum)g", **limits)
         if self.minimum is not None:
-            whole = gettext_noop("a whole number of at least %(minimum)g")
-            return translate(whole if is_int else gettext_noop("a number of at least %(minimum)g")) % limits
+            if whole:
+                return _("a whole number of at least %(minimum)g", minimum=self.minimum)
+            return _("a number of at least %(minimum)g", minimum=self.minimum)
         if self.maximum is not None:
-            whole = gettext_noop("a whole number of at most %(maximum)g")
-            return translate(whole if is_int else gettext_noop("a number of at most %(maximum)g")) % limits
-        return translate(gettext_noop("a whole number") if is_int else gettext_noop("a number"))
+            if whole:
+                return _("a whole number of at most %(maximum)g", maximum=self.maximum)
+            return _("a number of at most %(maximum)g", maximum=self.maximum)
+        return _("a whole number") if whole else _("a number")
 
-    def parse(self, value: object, translate: Translate = str) -> Value:
+    def parse(self, value: object) -> Value:
         """The typed value of `value` (text from forms included).
 
         Raises:
-            ValueError: it has another type or is out of range; says what is allowed and what was received.
+            HyperparameterError: it has another type or is out of range; says what is allowed and what was received.
         """
         parsed = self._typed(value)
         if parsed is None or not self._in_range(parsed):
-            sentence = translate(gettext_noop("%(name)s must be %(allowed)s, received %(received)s"))
-            raise ValueError(
-                sentence % {"name": self.name, "allowed": self.allowed(translate), "received": repr(value)}
+            sentence = _(
+                "%(name)s must be %(allowed)s, received %(received)s.",
+                name=self.name,
+                allowed=self.allowed(),
+                received=repr(value),
             )
+            raise HyperparameterError({self.name: sentence})
         return parsed
 
     def _typed(self, value: object) -> Value | None:
@@ -149,18 +152,20 @@ class Manifest:
         return next(parameter for parameter in self.hyperparameters if parameter.name == name)
 
 
-def validate_hyperparameters(
-    manifest: Manifest, values: Mapping[str, Any], translate: Translate = str
-) -> dict[str, Value]:
+def validate_hyperparameters(manifest: Manifest, values: Mapping[str, Any]) -> dict[str, Value]:
     """Every hyperparameter of the algorithm, typed; defaults stand for what is absent, None or "".
 
     Raises:
         HyperparameterError: names every value that is unknown, missing or out of range.
     """
     known = {parameter.name: parameter for parameter in manifest.hyperparameters}
-    unknown = translate(gettext_noop("%(name)s is not a hyperparameter of %(algorithm)s; it takes %(known)s"))
-    details = {
-        str(name): unknown % {"name": name, "algorithm": manifest.name, "known": ", ".join(known)}
+    details: dict[str, str] = {
+        str(name): _(
+            "%(name)s is not a hyperparameter of %(algorithm)s; it takes %(known)s.",
+            name=str(name),
+            algorithm=manifest.name,
+            known=", ".join(known),
+        )
         for name in values
         if name not in known
     }
@@ -169,15 +174,14 @@ def validate_hyperparameters(
         value = values.get(name)
         if value is None or value == "":
             if parameter.default is None:
-                required = translate(gettext_noop("%(name)s is required: %(allowed)s"))
-                details[name] = required % {"name": name, "allowed": parameter.allowed(translate)}
+                details[name] = _("%(name)s is required: %(allowed)s.", name=name, allowed=parameter.allowed())
             else:
                 complete[name] = parameter.default
             continue
         try:
-            complete[name] = parameter.parse(value, translate)
-        except ValueError as error:
-            details[name] = str(error)
+            complete[name] = parameter.parse(value)
+        except HyperparameterError as error:
+            details |= error.details
     if details:
-        raise HyperparameterError("; ".join(details.values()) + ".", details)
+        raise HyperparameterError(details)
     return complete

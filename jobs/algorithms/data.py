@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from datasets.inspection.images import ImageError, fit_rgb, read_rgb
 from dlmodeler_site.compute.run_folder import RunError, RunFolder, read_jsonl
 from dlmodeler_site.parent_death import die_with_parent
+from dlmodeler_site.sentences import Sentence as _
+from dlmodeler_site.sentences import joined
 from jobs.algorithms.progress import tell
 
 # Part of the cache key: raise it when `read_rgb` or `fit_rgb` give other pixels for the same file.
@@ -67,12 +69,17 @@ def read_manifest(path: Path, *, labels: int) -> list[LabelledImage]:
         LabelledImage(row["name"], Path(row["path"]), row["sha256"], int(row["target"])) for row in read_jsonl(path)
     ]
     if not images:
-        raise RunError("There is no labelled image to train on.", reason="no_images")
+        raise RunError(_("There is no labelled image to train on."), reason="no_images")
     for image in images:
         if not 0 <= image.target < labels:
             raise RunError(
-                f"{image.name} belongs to class number {image.target}, but there are {labels} labels "
-                f"(0 to {labels - 1}).",
+                _(
+                    "%(file)s belongs to class number %(number)d, but there are %(labels)d labels (0 to %(last)d).",
+                    file=image.name,
+                    number=image.target,
+                    labels=labels,
+                    last=labels - 1,
+                ),
                 reason="label_out_of_range",
             )
     return images
@@ -100,7 +107,12 @@ def load_pixels(
             _fill(run, path, images, shape, threads)
             cached = _open_cached(path, shape)
             if cached is None:
-                raise RunError(f"The cache of decoded images was removed while it was used ({path.name}). Train again.")
+                raise RunError(
+                    _(
+                        "The cache of decoded images was removed while it was used (%(file)s). Train again.",
+                        file=path.name,
+                    )
+                )
         else:
             tell(run, f"Using {len(images)} images decoded before")
             os.utime(path)  # What was used last is evicted last.
@@ -214,8 +226,12 @@ def _allocate(path: Path, shape: tuple[int, int, int, int]) -> None:
             os.posix_fallocate(file.fileno(), 0, size_bytes)
     except OSError as error:
         raise RunError(
-            f"The decoded images need {size_bytes / 1e6:,.0f} MB of disk and cannot be stored ({error.strerror}). "
-            "Make room on the disk of the cache.",
+            _(
+                "The decoded images need %(size).0f MB of disk and cannot be stored (%(cause)s). "
+                "Make room on the disk of the cache.",
+                size=size_bytes / 1e6,
+                cause=error.strerror,
+            ),
             reason="disk_full",
         ) from error
 
@@ -225,17 +241,24 @@ def _decode_chunk(path: Path, chunk: tuple[int, Sequence[LabelledImage]]) -> lis
     start, images = chunk
     rows = np.lib.format.open_memmap(path, mode="r+")
     height, width = rows.shape[1:3]
-    errors = []
+    errors: list[str] = []
     for row, image in enumerate(images, start):
         try:
             rows[row] = fit_rgb(read_rgb(image.path), width=width, height=height)
-        except (ImageError, OSError) as error:
-            errors.append(f"{image.name}: {error}")
+        except ImageError as error:
+            errors.append(joined(": ", [image.name, error.message]))
+        except OSError as error:
+            why = _("The file cannot be read from storage (%(cause)s).", cause=error.strerror)
+            errors.append(joined(": ", [image.name, why]))
     return errors
 
 
 def _unreadable(errors: list[str]) -> RunError:
-    shown = " ".join(errors[:_NAMED_IN_ERRORS])
-    more = f" And {len(errors) - _NAMED_IN_ERRORS} more." if len(errors) > _NAMED_IN_ERRORS else ""
-    count = "1 image" if len(errors) == 1 else f"{len(errors)} images"
-    return RunError(f"{count} cannot be read: {shown}{more}", reason="unreadable_image")
+    named = joined(" ", errors[:_NAMED_IN_ERRORS])
+    if len(errors) == 1:
+        message = _("1 image cannot be read: %(named)s", named=named)
+    else:
+        message = _("%(count)d images cannot be read: %(named)s", count=len(errors), named=named)
+    if (more := len(errors) - _NAMED_IN_ERRORS) > 0:
+        message = joined(" ", [message, _("And %(count)d more.", count=more)])
+    return RunError(message, reason="unreadable_image")

@@ -27,6 +27,7 @@ from deployments.modelserver.bundle import load_bundle
 from deployments.modelserver.engine import load_engine
 from deployments.modelserver.errors import BundleError
 from deployments.modelserver.protocol import MAX_BODY_BYTES, MAX_IMAGE_BYTES, pack_images, socket_address
+from dlmodeler_site.sentences import loads, to_json
 from tests.deployments.bundles import DESCRIPTION, LABELS, SIZE_PX, describe, make_bundle
 
 ROOT = Path(__file__).parents[2]
@@ -148,6 +149,7 @@ def test_a_bad_image_or_parameter_is_refused_saying_what_was_received(client, im
         client.predict(images, top_k)
     assert (caught.value.status, caught.value.reason) == (status, reason)
     assert words in caught.value.message
+    assert to_json(caught.value.message)["template"], "the client tells it in the language of who reads it"
     assert client.predict([encoded(RED)])["predictions"][0]["label"] == 10
 
 
@@ -187,7 +189,14 @@ def test_what_is_no_request_is_refused_in_json(client):
     torn = pack_images([encoded(RED)])[:-1]
     assert raw_request(client, "POST", "/predict", torn, images)[0] == 400
     assert raw_request(client, "GET", "/nothing", b"", {})[0] == 404
-    assert raw_request(client, "GET", "/predict", b"", {})[0] == 405
+    status, answer = raw_request(client, "GET", "/predict", b"", {})
+    assert (status, answer["error"]) == (
+        405,
+        {
+            "template": "%(path)s answers %(expected)s, %(method)s was received.",
+            "values": {"path": "/predict", "expected": "POST", "method": "GET"},
+        },
+    )
     status, answer = raw_request(client, "POST", "/predict", b"", {"Content-Length": str(MAX_BODY_BYTES + 1)})
     assert (status, answer["reason"]) == (413, "too_large")
     status, answer = raw_request(client, "POST", "/predict", b"", {"Content-Length": "many"})
@@ -354,6 +363,10 @@ def test_a_server_without_any_engine_exits_with_a_message(tmp_path):
     assert ended.returncode == 1
     assert "FALLBACK" in ended.stderr
     assert "there is no saved_model.pb" in ended.stderr
+    why = loads(ended.stdout)
+    assert "the bundle has no engine/model.xml, and there is no saved_model.pb" in why
+    assert str(tmp_path) not in why
+    assert to_json(why)["values"]["why"]["template"] == "the bundle has no engine/model.xml"
 
 
 def test_a_prediction_that_is_no_number_is_an_error_and_not_an_answer(tmp_path):
@@ -362,6 +375,7 @@ def test_a_prediction_that_is_no_number_is_an_error_and_not_an_answer(tmp_path):
     ended = subprocess.run([*command, "--threads", "1"], cwd=ROOT, capture_output=True, text=True, timeout=30)
     assert ended.returncode == 1
     assert "probabilities that are not numbers" in ended.stderr
+    assert to_json(loads(ended.stdout))["values"] == {"name": "mean colour"}
 
 
 @pytest.mark.slow

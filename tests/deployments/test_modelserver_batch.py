@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from dlmodeler_site.compute.run_folder import RunFolder, write_jsonl
+from dlmodeler_site.sentences import from_json, to_json
 from tests.deployments.bundles import make_bundle
 from tests.deployments.test_modelserver import BLUE, GREEN, RED, ROOT, encoded, wait_until
 
@@ -71,10 +72,12 @@ def test_a_file_that_cannot_be_predicted_is_a_row_with_its_error(start, bundle, 
     assert [row["id"] for row in rows] == list(range(100, 120))
     assert [row["label"] for row in rows[:5]] == [10, None, 20, 30, None]
     assert (rows[0]["name"], rows[0]["class_name"], rows[0]["error"]) == ("빨강.png", "red", "")
-    assert rows[1]["error"] == "This is text, not an image."
+    assert rows[1]["error"] == {"template": "This is text, not an image.", "values": {}}
     assert rows[1]["top"] == []
-    assert "gone.jpg cannot be read" in rows[4]["error"]
-    assert str(tmp_path) not in rows[4]["error"]
+    assert "gone.jpg cannot be read" in from_json(rows[4]["error"])
+    assert "%(file)s" in rows[4]["error"]["template"]
+    assert rows[4]["error"]["values"]["file"] == "gone.jpg"
+    assert str(tmp_path) not in json.dumps(rows[4]["error"])
     result = run.result()
     assert result is not None
     assert (result["predicted"], result["failed"]) == (12, 8)
@@ -129,6 +132,8 @@ def test_a_bundle_that_cannot_be_served_is_told_to_the_user(start, tmp_path):
     error = run.error()
     assert error is not None
     assert error["reason"] == "bundle_invalid"
+    assert to_json(error["message"])["template"]
+    assert str(tmp_path) not in error["message"]
 
 
 @pytest.mark.slow

@@ -172,7 +172,7 @@ def test_the_last_use_of_a_token_is_noted(site: Site, monkeypatch: pytest.Monkey
 def test_what_is_no_image_says_what_was_received(site: Site) -> None:
     text = site.send(b"this is text, not an image")
     assert text.status_code in (400, 415)
-    assert text.json()["error"]
+    assert isinstance(text.json()["error"], str)
     whole = png(RED, size=(200, 200))
     assert site.send(png(RED), whole[: len(whole) // 2]).json()["details"]["index"] == 1
     assert site.send(b"").json()["reason"] == "no_image"

@@ -10,6 +10,7 @@ import pytest
 from datasets.models import Data
 from deployments.models import Deployment, PredictionJob
 from dlmodeler_site.registry import dependants
+from dlmodeler_site.sentences import to_json
 from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import Status
 from tests.cast import Cast, api, make_cast, make_data, make_dataset, png, run_work
@@ -93,7 +94,11 @@ def test_a_file_that_cannot_be_predicted_is_listed_and_harms_no_other(
     assert (job.file_count, job.failed_count) == (4, 1)
     failed = api(cast.bob).get(f"{URL}{job.pk}/results/?failed=1").json()["results"]
     assert [(row["file"], row["label"]) for row in failed] == [("b.png", None)]
-    assert failed[0]["error"]
+    assert "not an image" in failed[0]["error"]
+    row = job.predictions.get(label=None)
+    assert to_json(row.error) == {"template": failed[0]["error"], "values": {}}
+    table = csv.DictReader(io.StringIO(api(cast.bob).get(f"{URL}{job.pk}/results.csv").getvalue().decode()))
+    assert [line["error"] for line in table] == ["", row.error, "", ""]
 
 
 def test_the_deployments_preprocessing_goes_over_the_files(cast: Cast, deployment: Deployment, data: Data) -> None:

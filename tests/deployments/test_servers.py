@@ -13,6 +13,8 @@ from deployments.deploy import delete_deployment, start_deployment, stop_deploym
 from deployments.models import Deployment
 from deployments.servers import Timing
 from deployments.sockets import client_of, socket_path
+from dlmodeler_site.sentences import to_json
+from dlmodeler_site.storage import workspace
 from tests.cast import Cast, make_cast, png
 from tests.deployments.parts import QUICK, RED, activate, deploy, is_in, keeper, make_training, spoil, until
 
@@ -62,6 +64,8 @@ def test_a_killed_model_server_comes_back_by_itself(cast: Cast, tmp_path: Path) 
         os.kill(pid, signal.SIGKILL)
         until(servers, lambda: is_in(deployment, Status.STARTING))
         assert "signal 9" in deployment.error
+        cause = to_json(deployment.error)["values"]["cause"]
+        assert cause["template"] == "it was ended by signal %(number)s (%(name)s)"
         activate(servers, deployment)
         assert deployment.error == ""
         assert client_of(deployment.pk).predict([png(RED)])["predictions"][0]["label"] == 10
@@ -73,7 +77,10 @@ def test_what_cannot_be_served_fails_with_the_cause_and_can_be_started_again(cas
     with keeper(Timing(backoff_first_s=0.01, max_crashes=2)) as servers:
         until(servers, lambda: is_in(deployment, Status.FAILED))
         assert "schema 1 was expected, 99 was received" in deployment.error
-        assert f"/mnt/{deployment.bundle_key}/bundle.json" in deployment.error
+        assert str(workspace().local_tree(deployment.bundle_key)) not in deployment.error
+        stored = to_json(deployment.error)
+        assert stored["template"] == "The model server ended %(count)s times in a row: %(cause)s"
+        assert stored["values"]["cause"]["values"] == {"expected": 1, "received": "99"}
         servers.reconcile()
         assert servers.pid_of(deployment) is None
 

@@ -17,6 +17,7 @@ from PIL import Image
 
 from datasets.inspection.images import fit_rgb, read_rgb
 from dlmodeler_site.compute.run_folder import RunError, RunFolder, StopRequested, write_jsonl
+from dlmodeler_site.sentences import to_json
 from jobs.algorithms.base import validate_hyperparameters
 from jobs.algorithms.data import epoch_order, load_pixels, read_manifest, split_stratified
 from jobs.algorithms.image_classification.train import train
@@ -270,6 +271,7 @@ def test_a_loss_that_is_no_number_fails_with_its_cause(tmp_path: Path, images: l
     with pytest.raises(RunError, match=r"at epoch \d+; lower learning_rate \(1e\+38 was given\)") as caught:
         train(run)
     assert caught.value.reason == "diverged"
+    assert "%(epoch)d" in to_json(caught.value.message)["template"]
     assert not run.checkpoint.exists()
 
 
@@ -278,6 +280,7 @@ def test_more_labels_than_outputs_are_refused(tmp_path: Path, images: list[dict[
     with pytest.raises(RunError, match="3 classes, but num_types is 2") as caught:
         train(run)
     assert caught.value.reason == "num_types_too_small"
+    assert to_json(caught.value.message)["values"] == {"count": 3, "num_types": 2}
 
 
 def test_the_process_trains_and_leaves_a_clean_log(tmp_path: Path, images: list[dict[str, Any]]) -> None:
@@ -312,6 +315,11 @@ def test_unreadable_images_are_named_before_anything_is_trained(tmp_path: Path, 
     assert error is not None
     assert error["reason"] == "unreadable_image"
     assert error["message"].startswith("1 image cannot be read: b/broken.jpg: ")
+    stored = to_json(error["message"])
+    assert stored["template"] == "1 image cannot be read: %(named)s"
+    (named,) = stored["values"]["named"]["values"].values()
+    assert named["values"]["part0"] == "b/broken.jpg"
+    assert named["values"]["part1"]["template"], "why the image cannot be read is a sentence as well"
     assert list((tmp_path / "cache").glob("*.npy")) == []
 
 

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from dlmodeler_site.sentences import to_json
 from jobs.algorithms.base import Hyperparameter, HyperparameterError, Manifest, validate_hyperparameters
 from jobs.algorithms.registry import UnknownAlgorithmError, manifest, manifests
 
@@ -71,7 +72,10 @@ def test_a_value_out_of_range_is_named_with_what_is_allowed(name: str, value: ob
     sentence = caught.value.details[name]
     assert sentence.startswith(f"{name} must be ")
     assert allowed in sentence
-    assert f"received {value!r}" in sentence
+    assert f"received {value!r}." in sentence
+    stored = to_json(sentence)
+    assert stored["template"] == "%(name)s must be %(allowed)s, received %(received)s."
+    assert "%(minimum)g" in stored["values"]["allowed"]["template"]
 
 
 def test_every_wrong_value_is_named_at_once() -> None:
@@ -81,6 +85,8 @@ def test_every_wrong_value_is_named_at_once() -> None:
     assert "adam, sgd" in caught.value.details["optimizer"]
     assert "required" in caught.value.details["size"]
     assert "colour is not a hyperparameter of toy" in caught.value.message
+    sentences = to_json(caught.value.message)["values"].values()
+    assert all("%(name)s" in each["template"] for each in sentences)
 
 
 def test_defaults_are_allowed_values() -> None:

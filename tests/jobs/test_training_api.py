@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dlmodeler_site.registry import counts, dependants
+from dlmodeler_site.sentences import to_json
 from dlmodeler_site.storage import workspace
 from jobs.instances import gpu_count
 from jobs.models import EpochMetrics, Job, Training
@@ -210,6 +211,28 @@ def test_model_is_refused_until_there_is_one_and_then_comes_as_archive(cast: Cas
         assert archive.getnames() == ["first/saved_model.pb", "first/variables/variables.data"]
         archive.extractall(tmp_path / "out", filter="data")
     assert (tmp_path / "out" / "first" / "variables" / "variables.data").read_bytes() == big
+
+
+def test_a_training_that_fails_keeps_its_reason_as_a_sentence(cast: Cast, job: Job) -> None:
+    training = made(cast, job)
+    broken = job.input_data("images").files.get(name="3.png")  # type: ignore[union-attr]
+    workspace().local_path(broken.key, broken.sha256).write_bytes(b"gone bad")
+    run_work(training)
+    assert (training.status, training.error_reason) == ("failed", "unreadable_image")
+    assert training.error.startswith("1 image cannot be read: 3.png: ")
+    assert to_json(training.error)["template"] == "1 image cannot be read: %(named)s"
+
+
+def test_a_training_whose_data_no_longer_fit_keeps_the_finding_as_a_sentence(cast: Cast, job: Job) -> None:
+    training = made(cast, job)
+    job.input_data("images").files.get(name="3.png").delete()  # type: ignore[union-attr]
+    run_work(training)
+    assert (training.status, training.error_reason) == ("failed", "preflight_failed")
+    finding, example, fix = to_json(training.error)["values"].values()
+    assert finding["values"] == {"count": 1, "data": "train-image"}
+    assert "%(data)s" in finding["template"]
+    assert example["template"] == "For example: %(names)s."
+    assert fix["template"]
 
 
 def test_a_real_training_reports_epochs_log_model_and_record(cast: Cast, job: Job) -> None:

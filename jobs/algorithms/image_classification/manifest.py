@@ -1,6 +1,7 @@
 """What image classification reads and can be told."""
 
-from jobs.algorithms.base import Hyperparameter, Input, Manifest, gettext_noop
+from dlmodeler_site.sentences import gettext_noop
+from jobs.algorithms.base import Hyperparameter, Input, Manifest
 
 IMAGE_SIZE_PX = 128
 _FILTERS = (

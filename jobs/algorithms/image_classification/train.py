@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlmodeler_site.compute.run_folder import RunError, RunFolder
+from dlmodeler_site.sentences import Sentence as _
 from jobs.algorithms.data import LabelledPixels, epoch_order, load_pixels, read_manifest, split_stratified
 from jobs.algorithms.image_classification.manifest import BLOCKS, IMAGE_SIZE_PX
 from jobs.algorithms.progress import TrainingMonitor, tell
@@ -50,8 +51,11 @@ def train(run: RunFolder) -> None:
     labels = spec["labels"]
     if len(labels) > settings.num_types:
         raise RunError(
-            f"The labels name {len(labels)} classes, but num_types is {settings.num_types}; "
-            f"set it to at least {len(labels)}.",
+            _(
+                "The labels name %(count)d classes, but num_types is %(num_types)d; set it to at least %(count)d.",
+                count=len(labels),
+                num_types=settings.num_types,
+            ),
             reason="num_types_too_small",
         )
     threads = thread_count(spec["threads"])
@@ -187,13 +191,16 @@ class _Loop:
         return {"val_loss": loss_sum / len(indexes), "val_accuracy": correct / len(indexes)}
 
     def _check_loss(self, loss_sum: float) -> None:
-        if not math.isfinite(loss_sum):
-            became = "NaN" if math.isnan(loss_sum) else "infinite"
-            raise RunError(
-                f"The loss became {became} at epoch {self._epoch + 1}; "
-                f"lower learning_rate ({self._settings.learning_rate:g} was given).",
-                reason="diverged",
+        if math.isfinite(loss_sum):
+            return
+        values = {"epoch": self._epoch + 1, "rate": self._settings.learning_rate}
+        if math.isnan(loss_sum):
+            message = _("The loss became NaN at epoch %(epoch)d; lower learning_rate (%(rate)g was given).", **values)
+        else:
+            message = _(
+                "The loss became infinite at epoch %(epoch)d; lower learning_rate (%(rate)g was given).", **values
             )
+        raise RunError(message, reason="diverged")
 
     # -- checkpoints --------------------------------------------------------------------------
 
