@@ -29,7 +29,7 @@ help: ## list the targets
 setup: $(RUNTIME) $(CATALOGUES) ## install what the site needs
 
 setup-dev: $(DEV) $(CATALOGUES)
-	@.ci/debian-packages chromium fonts-noto-cjk postgresql
+	@.ci/debian-packages chromium fonts-noto-cjk postgresql radosgw ceph-mon ceph-osd ceph-common
 
 run: setup ## start the site (DLM_HOME, DLM_PORT)
 	@exec $(BIN)/python -m dlmodeler_site.supervisor --stop-with-parent

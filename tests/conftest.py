@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from tests.ceph import Ceph, missing, start
+
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
@@ -41,3 +43,11 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"no {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def ceph() -> Ceph:
+    """A real S3 server, started by the first test that asks for it (1 s)."""
+    if reason := missing():
+        pytest.skip(reason)
+    return start()
