@@ -59,9 +59,8 @@ class Connection(models.Model):
         verbose_name_plural = _("connections")
         ordering: ClassVar = ["name", "pk"]
         constraints: ClassVar = [
-            models.UniqueConstraint(
-                fields=["project", "name"], name="connection_name_per_project", nulls_distinct=False
-            )
+            models.UniqueConstraint(fields=["project", "name"], name="connection_name_per_project"),
+            models.UniqueConstraint(fields=["name"], condition=models.Q(project=None), name="connection_name_of_all"),
         ]
 
     def __str__(self) -> str:

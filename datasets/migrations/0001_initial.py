@@ -179,7 +179,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='connection',
-            constraint=models.UniqueConstraint(fields=('project', 'name'), name='connection_name_per_project', nulls_distinct=False),
+            constraint=models.UniqueConstraint(fields=('project', 'name'), name='connection_name_per_project'),
+        ),
+        migrations.AddConstraint(
+            model_name='connection',
+            constraint=models.UniqueConstraint(condition=models.Q(('project', None)), fields=('name',), name='connection_name_of_all'),
         ),
         migrations.AddConstraint(
             model_name='dataset',
