@@ -1,21 +1,20 @@
 """The tokens of deployments: made, shown again to editors, rotated, revoked."""
 
-import base64
 import hashlib
 import uuid
 from datetime import datetime
 
-from cryptography.fernet import Fernet, InvalidToken
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from deployments.models import Deployment, DeploymentToken
 from dlmodeler_site.audit import record_access
+from dlmodeler_site.encryption import Unreadable, decrypt, encrypt
 from dlmodeler_site.errors import Conflict, UserError
 
 FIRST_NAME = "default"
+_PURPOSE = "deployment-token"
 
 
 def digest_of(text: str) -> str:
@@ -43,7 +42,7 @@ def create_token(
         creator=creator,
         expires_at=expires_at,
         digest=digest_of(text),
-        ciphertext=_cipher().encrypt(text.encode()),
+        ciphertext=encrypt(text, purpose=_PURPOSE),
     )
     return token, text
 
@@ -73,7 +72,7 @@ def rotate_token(deployment: Deployment, *, user: User | None) -> tuple[Deployme
     if token is None:
         return create_token(deployment, name=FIRST_NAME, creator=user)
     text = str(uuid.uuid4())
-    token.digest, token.ciphertext = digest_of(text), _cipher().encrypt(text.encode())
+    token.digest, token.ciphertext = digest_of(text), encrypt(text, purpose=_PURPOSE)
     token.rotated_at, token.last_used_at = timezone.now(), None
     token.save(update_fields=["digest", "ciphertext", "rotated_at", "last_used_at"])
     return token, text
@@ -88,8 +87,8 @@ def revoke_token(token: DeploymentToken) -> None:
 
 def _decrypt(token: DeploymentToken) -> str:
     try:
-        return _cipher().decrypt(bytes(token.ciphertext)).decode()
-    except InvalidToken:
+        return decrypt(token.ciphertext, purpose=_PURPOSE)
+    except Unreadable:
         raise Conflict(
             _(
                 "The token “%(name)s” cannot be shown: it was encrypted with another secret key of the site. It still "
@@ -98,7 +97,3 @@ def _decrypt(token: DeploymentToken) -> str:
             % {"name": token.name},
             reason="token_unreadable",
         ) from None
-
-
-def _cipher() -> Fernet:
-    return Fernet(base64.urlsafe_b64encode(settings.TOKEN_KEY))

@@ -1,6 +1,5 @@
 """Django settings: the only place that reads the environment (the supervisor's own table aside)."""
 
-import hashlib
 import os
 import secrets
 import socket
@@ -334,5 +333,4 @@ LOGGING = {
 PROMETHEUS_EXPORT_MIGRATIONS = False
 DLM_METRICS_ADDRESSES = env.list("DLM_METRICS_ADDRESSES", default=["127.0.0.1", "::1"])
 DLM_HOSTNAME = socket.gethostname()
-TOKEN_KEY = hashlib.sha256(b"deployment-token:" + SECRET_KEY.encode()).digest()
 SITE_NAME = _("DL Modeler")
