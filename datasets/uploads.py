@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -63,7 +63,7 @@ def receive_files(data: Data, request: HttpRequest) -> list[UploadedFile]:
         Conflict: the data takes no more files.
         UserError: the request is no multipart upload, breaks off, or is beyond the limits.
     """
-    _check_open(data.status, data)
+    check_open(data)
     _check_length(request)
     with request_folder() as folder:
         form = _read_form(request, folder)
@@ -81,6 +81,24 @@ def receive_files(data: Data, request: HttpRequest) -> list[UploadedFile]:
     return [_answer(file.name, file.error or errors.get(file.name, "")) for file in files]
 
 
+def keep_file(data: Data, name: str, received: ReceivedFile, options: Mapping[str, bool]) -> UploadedFile:
+    """Take one file that has arrived whole, by the same rules as the files of a request.
+
+    Raises:
+        Conflict: the data takes no more files.
+    """
+    (file,) = _named(_Form([(name, received)], options=dict(options)))
+    errors = _keep(data, [file])
+    return _answer(file.name, file.error or errors.get(file.name, ""))
+
+
+def refuse_file(data: Data, name: str, size_bytes: int, error: str) -> UploadedFile:
+    """Note a file that was refused before its bytes were sent."""
+    name = _shown(name)
+    _keep(data, [_File(name, ReceivedFile(Path(), size_bytes, ""), error=error)])
+    return _answer(name, error)
+
+
 def _answer(name: str, error: str) -> UploadedFile:
     return UploadedFile(name, "rejected" if error else "ok", error)
 
@@ -96,7 +114,9 @@ def skip_body(request: HttpRequest) -> None:
         pass
 
 
-def _check_open(status: str, data: Data) -> None:
+def check_open(data: Data, status: str | None = None) -> None:
+    """Raise Conflict when the data, or the status that was read later, takes no more files."""
+    status = status or data.status
     if status != Status.UPLOADING:
         raise Conflict(
             _(
@@ -222,9 +242,7 @@ def _named(form: _Form) -> Iterator[_File]:
     for number, (filename, received) in enumerate(form.files):
         given = (form.paths[number] if form.paths else "") or filename
         try:
-            name = check_name(given)
-            if "\ufffd" in name:
-                raise NameRefused(_("The file name is not valid UTF-8 text; rename the file."))
+            name = checked_name(given)
             parents = [str(parent) for parent in PurePosixPath(name).parents][:-1]
             if name in folders or not taken.isdisjoint(parents):
                 raise NameRefused(_in_the_way())
@@ -235,6 +253,14 @@ def _named(form: _Form) -> Iterator[_File]:
         folders.update(parents)
         label = parents[0].rpartition("/")[2] if parents and form.options.get("labels_from_folders") else ""
         yield _File(name, received, label=label)
+
+
+def checked_name(given: str) -> str:
+    """The name that a file sent as `given` will have. Raises NameRefused."""
+    name = check_name(given)
+    if "\ufffd" in name:
+        raise NameRefused(_("The file name is not valid UTF-8 text; rename the file."))
+    return name
 
 
 def _shown(name: str) -> str:
@@ -268,7 +294,7 @@ def _keep(data: Data, batch: list[_File]) -> dict[str, str]:
     with transaction.atomic():
         # RACE: a commit must come before or after, never between the bytes and the rows.
         status = Data.objects.select_for_update().filter(pk=data.pk).values_list("status", flat=True).first()
-        _check_open(status or Status.CANCELLED, data)
+        check_open(data, status or Status.CANCELLED)
         stored = data.files.filter(name__in=[file.name for file in batch]).exclude(sha256="")
         stored_names = set(stored.values_list("name", flat=True))
         blocked = _blocked_by_files(data, batch)
