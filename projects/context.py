@@ -9,10 +9,7 @@ from projects.models import Project
 
 
 def navigation(request: HttpRequest) -> dict[str, Any]:
-    """The user's projects for the switcher; built and evaluated only where a template shows it.
-
-    Every cell of a list that has a template of its own calls this again.
-    """
+    """The user's projects for the switcher; built and evaluated only where a template shows it."""
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return {}
