@@ -46,7 +46,7 @@ class SiteTable(tables.Table):
             column.td = column.attrs["td"].as_html()
 
     def drawn_rows(self) -> Iterator[tuple[BoundRow, list[tuple[BoundColumn, Any]]]]:
-        """The page's rows with their cells; `row.items` inspects the signature of each column's `render` for each cell."""
+        """The page's rows with their cells; `row.items` inspects the signature of `render` for each cell."""
         columns = list(self.columns)
         for row in self.paginated_rows:
             yield (
