@@ -25,10 +25,17 @@ class DatasetQuerySet(ScopedQuerySet):
 
 
 class ConnectionQuerySet(ScopedQuerySet):
-    """Connections of a project are its members' to use and its owners' to change; those of no project are for all."""
+    """Connections of a project are its editors' to use and its owners' to change; those of no project are for all."""
 
     def visible_to(self, user: User) -> Self:
-        return self.filter(project=None) | super().visible_to(user)
+        return self._of_all(user) | super().visible_to(user)
+
+    def usable_by(self, user: User) -> Self:
+        """What the user may browse, import from and export to."""
+        return self._of_all(user) | super().editable_by(user)
+
+    def _of_all(self, user: User) -> Self:
+        return self.filter(project=None) if user.is_authenticated else self.none()
 
 
 @audited(exclude_fields=("ciphertext", "checked_at", "error"))
@@ -39,7 +46,7 @@ class Connection(models.Model):
         Project, verbose_name=_("project"), null=True, blank=True, on_delete=models.CASCADE, related_name="connections"
     )
     name = models.CharField(_("name"), max_length=100)
-    endpoint = models.URLField(_("endpoint"), max_length=255, blank=True, help_text=_("Blank for AWS."))
+    endpoint = models.CharField(_("endpoint"), max_length=255, blank=True, help_text=_("Blank for AWS."))
     region = models.CharField(_("region"), max_length=50, blank=True)
     bucket = models.CharField(_("bucket"), max_length=63, blank=True, help_text=_("Blank for all buckets of the key."))
     access_key = models.CharField(_("access key"), max_length=255)

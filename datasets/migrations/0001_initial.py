@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=100, verbose_name='name')),
-                ('endpoint', models.URLField(blank=True, help_text='Blank for AWS.', max_length=255, verbose_name='endpoint')),
+                ('endpoint', models.CharField(blank=True, help_text='Blank for AWS.', max_length=255, verbose_name='endpoint')),
                 ('region', models.CharField(blank=True, max_length=50, verbose_name='region')),
                 ('bucket', models.CharField(blank=True, help_text='Blank for all buckets of the key.', max_length=63, verbose_name='bucket')),
                 ('access_key', models.CharField(max_length=255, verbose_name='access key')),
