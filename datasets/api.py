@@ -15,6 +15,7 @@ from rest_framework.response import Response
 
 from datasets import versions
 from datasets.content import file_answer, thumbnail_answer
+from datasets.incoming import limit_silence
 from datasets.models import Data, Dataset, File
 from datasets.previews import preview_image
 from datasets.profile import profile
@@ -232,6 +233,7 @@ class DataFileViewSet(ListModelMixin, ScopedViewSet):
         if not (request.content_type or "").startswith("multipart/form-data"):
             raise UnsupportedMediaType(request.content_type or "")
         body: HttpRequest = request._request
+        limit_silence(body)
         return Response(UploadedFileSerializer(receive_files(data, body), many=True).data)
 
     def handle_exception(self, exc: Exception) -> Response:

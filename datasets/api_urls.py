@@ -2,12 +2,22 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from datasets.api import DataFileViewSet, DatasetViewSet, DataViewSet, FileViewSet
+from datasets.upload_api import MissingFilesViewSet, UploadViewSet
 
 router = SimpleRouter(use_regex_path=False)
 router.register("datasets", DatasetViewSet, basename="api-dataset")
 router.register("data", DataViewSet, basename="api-data")
 urlpatterns = [
     path("data/<int:pk>/files/", DataFileViewSet.as_view({"get": "list", "post": "create"}), name="api-data-files"),
+    path(
+        "data/<int:pk>/files/missing/", MissingFilesViewSet.as_view({"post": "create"}), name="api-data-files-missing"
+    ),
+    path("data/<int:pk>/uploads/", UploadViewSet.as_view({"get": "list", "post": "create"}), name="api-data-uploads"),
+    path(
+        "data/<int:pk>/uploads/<uuid:upload>/",
+        UploadViewSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
+        name="api-data-upload",
+    ),
     path("files/<int:pk>/content/", FileViewSet.as_view({"get": "content"}), name="api-file-content"),
     path("files/<int:pk>/thumbnail/", FileViewSet.as_view({"get": "thumbnail"}), name="api-file-thumbnail"),
     *router.urls,

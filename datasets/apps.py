@@ -7,7 +7,7 @@ class DatasetsConfig(AppConfig):
     verbose_name = _("Datasets")
 
     def ready(self) -> None:
-        from datasets import incoming, usage
+        from datasets import incoming, resumable, usage
         from dlmodeler_site import registry
 
         registry.register_dependants(usage.running_data)
@@ -15,3 +15,4 @@ class DatasetsConfig(AppConfig):
         registry.register_counter("data", usage.count_data)
         registry.register_counter("bytes", usage.count_bytes)
         registry.register_duty("incoming", every_s=600, run=incoming.sweep)
+        registry.register_duty("uploads", every_s=600, run=resumable.sweep)

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
+from django.http import HttpRequest
 
 _PREFIX = "request-"
 _YOUNG_S = 60
+_SILENCE_S = 60
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,12 @@ def write_file(path: Path, chunks: Iterable[bytes]) -> ReceivedFile:
             digest.update(chunk)
             size += len(chunk)
     return ReceivedFile(path, size, digest.hexdigest())
+
+
+def limit_silence(request: HttpRequest) -> None:
+    """Take a sender of whom nothing comes for a minute for gone: a connection that died unheard keeps a thread busy."""
+    if socket := request.META.get("gunicorn.socket"):
+        socket.settimeout(_SILENCE_S)
 
 
 def sweep() -> None:

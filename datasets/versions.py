@@ -6,6 +6,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from datasets import resumable
 from datasets.models import Data, Dataset, File
 from datasets.preprocessing.registry import StepError, validate_steps
 from dlmodeler_site.errors import Conflict, UserError
@@ -106,6 +107,8 @@ def _create_data(dataset: Dataset, creator: User, *, name: str, description: str
 
 def commit_data(data: Data) -> None:
     """No more files: queue the inspection. One that was stopped or failed is queued again for what is left."""
+    if data.status == Status.UPLOADING:
+        resumable.refuse_unfinished(data)
     waiting = data.kind == Data.Kind.RAW and data.files.filter(state=File.State.PENDING).exists()
     if data.status == Status.UPLOADING and not waiting:
         refused = data.files.count()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.test import Client
@@ -37,7 +38,7 @@ class Route:
     name: str
     methods: tuple[str, ...]
 
-    def path(self, keys: dict[str, int]) -> str:
+    def path(self, keys: dict[str, Any]) -> str:
         """The route with the ids of real objects, each chosen by the word before it."""
         words = self.pattern.split("/")
         filled = []
@@ -71,7 +72,7 @@ def cast() -> Cast:
 
 
 @pytest.fixture
-def keys(cast: Cast) -> dict[str, int]:
+def keys(cast: Cast) -> dict[str, Any]:
     """The ids of one object of every kind in Alice's project."""
     dataset = make_dataset(cast.project)
     data = Data.objects.create(dataset=dataset, name="raw", slug="raw", status=Status.COMPLETED, content="image")
@@ -94,6 +95,7 @@ def keys(cast: Cast) -> dict[str, int]:
         "data": data.pk,
         "file": file.pk,
         "files": file.pk,
+        "uploads": uuid4(),
         "job": job.pk,
         "jobs": job.pk,
         "training": training.pk,
@@ -107,7 +109,7 @@ def keys(cast: Cast) -> dict[str, int]:
     }
 
 
-def call(user: Any, route: Route, method: str, keys: dict[str, int]) -> int:
+def call(user: Any, route: Route, method: str, keys: dict[str, Any]) -> int:
     client = Client()
     client.force_login(user)
     path = route.path(keys)
@@ -117,7 +119,7 @@ def call(user: Any, route: Route, method: str, keys: dict[str, int]) -> int:
     return int(getattr(client, method)(path, **options).status_code)
 
 
-def test_a_stranger_gets_404_on_every_route_of_an_object(cast: Cast, keys: dict[str, int]) -> None:
+def test_a_stranger_gets_404_on_every_route_of_an_object(cast: Cast, keys: dict[str, Any]) -> None:
     walked = [route for route in routes() if "<" in route.pattern]
     wrong = {
         f"{method} {route.pattern}": status
@@ -129,7 +131,7 @@ def test_a_stranger_gets_404_on_every_route_of_an_object(cast: Cast, keys: dict[
     assert wrong == {}
 
 
-def test_a_viewer_gets_403_on_every_writing_route_of_an_object(cast: Cast, keys: dict[str, int]) -> None:
+def test_a_viewer_gets_403_on_every_writing_route_of_an_object(cast: Cast, keys: dict[str, Any]) -> None:
     wrong = {}
     for route in routes():
         if "<" not in route.pattern or route.name in READING_POSTS:
@@ -141,7 +143,7 @@ def test_a_viewer_gets_403_on_every_writing_route_of_an_object(cast: Cast, keys:
     assert wrong == {}
 
 
-def test_anonymous_visitors_see_nothing(keys: dict[str, int]) -> None:
+def test_anonymous_visitors_see_nothing(keys: dict[str, Any]) -> None:
     wrong = {}
     for route in routes():
         if route.name == "intro":
