@@ -10,18 +10,20 @@ const files = {
   "tabler/tabler.min.css": "@tabler/core/dist/css/tabler.min.css",
   "tabler/tabler.min.js": "@tabler/core/dist/js/tabler.min.js",
   "echarts/echarts.min.js": "echarts/dist/echarts.min.js",
+  "tus/tus.min.js": "tus-js-client/dist/tus.min.js",
 };
 const licences = {
   "tabler/LICENSE": "@tabler/icons/LICENSE",
   "echarts/LICENSE": "echarts/LICENSE",
   "echarts/NOTICE": "echarts/NOTICE",
+  "tus/LICENSE": "tus-js-client/LICENSE",
 };
 const icons = [
   "activity", "adjustments", "alert-circle", "alert-triangle", "api", "arrow-down", "arrow-left", "arrow-right", "arrow-up",
   "book", "brain", "brand-python", "calendar", "chart-line", "check", "chevron-down", "chevron-left", "chevron-right",
   "circle-check", "clock", "cloud-upload", "code", "copy", "cpu", "database", "dots-vertical", "download", "edit",
   "external-link", "eye", "filter", "file", "file-text", "folder", "folder-open", "folder-plus", "hierarchy-2", "history", "home", "info-circle", "key",
-  "language", "layout-grid", "link", "list", "lock", "login", "logout", "menu-2", "notebook", "photo", "pencil", "player-play",
+  "language", "layout-grid", "link", "list", "lock", "login", "logout", "menu-2", "notebook", "photo", "pencil", "player-pause", "player-play",
   "player-stop", "plus", "refresh", "rocket", "search", "selector", "send", "server", "settings", "shield-lock", "sparkles", "table", "tag",
   "target", "terminal-2", "trash", "upload", "user", "user-plus", "users", "wand", "x",
 ];
