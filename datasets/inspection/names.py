@@ -8,6 +8,8 @@ from dlmodeler_site.sentences import Sentence as _
 MAX_COMPONENT_BYTES = 255
 MAX_NAME_BYTES = 1024
 
+_JUNK = frozenset({".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini"})
+
 
 class NameRefused(ValueError):
     """A file cannot be known by this name; the message says why in words for the user."""
@@ -25,7 +27,7 @@ def check_name(name: str) -> str:
     """
     if not name or not name.strip():
         raise NameRefused(_("The file name is empty."))
-    for character in name:
+    for character in "" if name.isprintable() else name:
         # Control characters, lone surrogates, line and paragraph separators.
         if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):
             raise NameRefused(
@@ -80,6 +82,57 @@ def check_name(name: str) -> str:
             )
         )
     return path
+
+
+class TakenNames:
+    """The names of a data, of which no two are the same and none is a folder of another.
+
+    Remembers 64-bit hashes: some 100 bytes a file, however long the names are.
+    """
+
+    def __init__(self) -> None:
+        self._rows: set[int] = set()
+        self._files: set[int] = set()
+        self._folders: set[int] = set()
+        self._last_folder = ""
+
+    def __contains__(self, name: str) -> bool:
+        return hash(name) in self._rows
+
+    def reserve(self, name: str) -> None:
+        """Take the name alone: there is no file, so that a folder may have the same name."""
+        self._rows.add(hash(name))
+
+    def claim(self, name: str) -> str:
+        """Take the name for a file and answer "", or answer why it cannot be: "taken" or "in_the_way"."""
+        if hash(name) in self._rows:
+            return "taken"
+        folder = name.rpartition("/")[0]
+        folders = [] if folder == self._last_folder else [hash(each) for each in _folders(name)]
+        if hash(name) in self._folders or not self._files.isdisjoint(folders):
+            return "in_the_way"
+        self._rows.add(hash(name))
+        self._files.add(hash(name))
+        self._folders.update(folders)
+        self._last_folder = folder
+        return ""
+
+
+def last_folder(name: str) -> str:
+    """The name of the folder that the file lies in; empty where it lies in none."""
+    return name.rpartition("/")[0].rpartition("/")[2]
+
+
+def is_junk(name: str) -> bool:
+    """Whether the file is one that systems leave in folders by themselves, and no content of anybody's."""
+    *folders, base = name.split("/")
+    return base.startswith("._") or base.casefold() in _JUNK or "__MACOSX" in folders
+
+
+def _folders(name: str) -> list[str]:
+    """Every folder on the way to the file: `a` and `a/b` of `a/b/c`."""
+    parts = name.split("/")[:-1]
+    return ["/".join(parts[: count + 1]) for count in range(len(parts))]
 
 
 def _short(text: str) -> str:
