@@ -2,11 +2,13 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from datasets.api import DataFileViewSet, DatasetViewSet, DataViewSet, FileViewSet
+from datasets.connection_api import ConnectionViewSet
 from datasets.upload_api import MissingFilesViewSet, UploadViewSet
 
 router = SimpleRouter(use_regex_path=False)
 router.register("datasets", DatasetViewSet, basename="api-dataset")
 router.register("data", DataViewSet, basename="api-data")
+router.register("connections", ConnectionViewSet, basename="api-connection")
 urlpatterns = [
     path("data/<int:pk>/files/", DataFileViewSet.as_view({"get": "list", "post": "create"}), name="api-data-files"),
     path(

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import urllib3
 
 from datasets.endpoints import checked_endpoint
-from datasets.storage_errors import no_such_bucket, no_such_object, refusal, refused_fetch, trouble
+from datasets.storage_errors import NotS3, no_such_bucket, no_such_object, refusal, refused_fetch, trouble
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.outside import PrivateAddress, check_host, pool_manager
 
@@ -213,7 +213,7 @@ class ObjectStorage:
             yield
         except ClientError as error:
             raise refusal(self.access, bucket, error.response, writing=writing) from error
-        except (BotoCoreError, urllib3.exceptions.HTTPError, PrivateAddress, OSError) as error:
+        except (BotoCoreError, urllib3.exceptions.HTTPError, PrivateAddress, NotS3, OSError) as error:
             raise trouble(self.endpoint.url, error) from error
 
     @cached_property
@@ -277,6 +277,8 @@ class ObjectStorage:
             answer.release_conn()
         if len(content) > _MAX_ANSWER_BYTES:
             raise urllib3.exceptions.ProtocolError("the answer is larger than any of S3")
+        if answer.status < 500 and b"<html" in content[:1000].lower():
+            raise NotS3
         return AWSResponse(request.url, answer.status, answer.headers, _Read(content))
 
 

@@ -34,6 +34,10 @@ _DENIED = ("AccessDenied", "AllAccessDisabled", "AccountProblem", "403")
 _BUSY = ("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "Throttling")
 
 
+class NotS3(Exception):
+    """What answers is something else."""
+
+
 def refusal(access: Access, bucket: str, response: dict[str, Any], *, writing: bool = False) -> UserError:
     """What an error that botocore was answered means."""
     metadata, error = response.get("ResponseMetadata", {}), response.get("Error", {})
@@ -197,6 +201,8 @@ def trouble(url: str, error: Exception) -> UserError:
         return UserError(
             _("The object storage cannot be asked for this: %(what)s", what=_plain(error)), reason="invalid_name"
         )
+    if isinstance(error, NotS3):
+        return _no_s3(_("it answered with a page for people"))
     if isinstance(error, BotoCoreError):
         return _no_s3(_plain(error))
     return UserError(
