@@ -168,6 +168,9 @@ class Data(Work):
     source_keys = models.JSONField(
         _("source keys"), default=list, editable=False, help_text=_("Objects and prefixes to import.")
     )
+    source_options = models.JSONField(
+        _("source options"), default=dict, editable=False, help_text=_("How the objects are imported.")
+    )
     is_listed = models.BooleanField(
         _("listing complete"), default=False, editable=False, help_text=_("Every object to import has its row.")
     )
@@ -294,6 +297,7 @@ class File(models.Model):
     has_thumbnail = models.BooleanField(_("has a thumbnail"), default=False)
     source = models.CharField(_("source"), max_length=7, choices=Source, blank=True)
     source_key = models.CharField(_("source key"), max_length=1024, blank=True, help_text=_("The object to fetch."))
+    etag = models.CharField(_("ETag"), max_length=64, blank=True, help_text=_("The version of the object to fetch."))
     labelled_by_folder = models.BooleanField(_("labelled by its folder"), default=False)
 
     objects = FileQuerySet.as_manager()
