@@ -68,7 +68,7 @@ def _database() -> bool:
 
 
 def _workspace() -> bool:
-    workspace().exists("project")
+    workspace().check(writing=False)  # logs why not
     return True
 
 

@@ -4,11 +4,12 @@ import os
 import secrets
 import socket
 from pathlib import Path
-from urllib.parse import urlparse
 
 import environ
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
+
+from dlmodeler_site.workspace_settings import local_folder, workspace_storage
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -29,7 +30,9 @@ DLM_CACHE = DLM_HOME / "cache"
 DLM_CACHE_MB = env.int("DLM_CACHE_MB", default=None)  # for decoded images; None = a fifth of them and the free disk
 DLM_LOGS = DLM_HOME / "logs"
 DLM_SOCKETS = DLM_HOME / "sockets"
-DLM_INCOMING = DLM_HOME / "workspace" / ".incoming"
+_workspace = workspace_storage(os.environ, folder=DLM_HOME / "workspace")
+# What arrives is moved on, which costs nothing within a file system.
+DLM_INCOMING = Path(local_folder(_workspace) or DLM_HOME / "workspace") / ".incoming"
 for _folder in (DLM_HOME, DLM_RUNS, DLM_CACHE, DLM_LOGS, DLM_SOCKETS, DLM_INCOMING):
     _folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
@@ -174,23 +177,6 @@ DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"}}
 
 # -- Workspace and uploads ---------------------------------------------------------------------
-_workspace_url = urlparse(env.str("DLM_WORKSPACE_URL", default=f"file://{DLM_HOME / 'workspace'}"))
-if _workspace_url.scheme == "s3":
-    _workspace = {
-        "BACKEND": "dlmodeler_site.storage_s3.S3Workspace",
-        "OPTIONS": {
-            "bucket_name": _workspace_url.netloc,
-            "location": _workspace_url.path.strip("/"),
-            "endpoint_url": env.str("DLM_WORKSPACE_ENDPOINT", default=None),
-            "access_key": env.str("DLM_WORKSPACE_ACCESS_KEY", default=None),
-            "secret_key": env.str("DLM_WORKSPACE_SECRET_KEY", default=None),
-        },
-    }
-else:
-    _workspace = {
-        "BACKEND": "dlmodeler_site.storage.LocalWorkspace",
-        "OPTIONS": {"location": _workspace_url.path, "file_permissions_mode": 0o600},
-    }
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": DLM_HOME / "media"}},
     "workspace": _workspace,

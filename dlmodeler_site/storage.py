@@ -5,45 +5,95 @@ trees, give a local path to read from, and delete trees; nothing else in the pro
 """
 
 import errno
+import logging
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 from django.core.files.storage import FileSystemStorage, storages
 
+from dlmodeler_site.errors import UserError
+from dlmodeler_site.sentences import Sentence as _
+
+log = logging.getLogger(__name__)
+
+
+class WorkspaceUnavailable(UserError):
+    """The files cannot be reached now. `cause` tells the operator why and what to do; it is logged, not shown."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(
+            _("The storage of files does not answer as it should. Try again later; if it goes on, tell your operator."),
+            reason="workspace_unavailable",
+            status=503,
+        )
+        self.cause = cause
+        log.error("workspace: %s", cause)
+
+
+@dataclass(frozen=True)
+class Put:
+    """A local file on its way to `key`. With its hash given, a remote storage keeps it in its cache as well."""
+
+    key: str
+    source: Path
+    sha256: str = ""
+
 
 class Workspace(Protocol):
-    """The storage contract; `tests/contracts/test_storage.py` runs over every implementation."""
+    """The storage contract; `tests/contracts/test_storage.py` runs over every implementation.
+
+    Every method may raise WorkspaceUnavailable. Those that take many files do so in parallel where that helps; when
+    they raise, some of the files are done.
+    """
+
+    def check(self, *, writing: bool) -> None:
+        """Raise WorkspaceUnavailable where files cannot be listed, and with `writing` put and deleted."""
 
     def open(self, name: str, mode: str = "rb") -> Any:
         """A readable file; FileNotFoundError when there is none."""
 
     def exists(self, name: str) -> bool: ...
 
-    def size(self, name: str) -> int: ...
+    def size(self, name: str) -> int:
+        """In bytes; FileNotFoundError when there is none."""
 
-    def put_file(self, key: str, source: Path) -> None:
+    def put_file(self, key: str, source: Path, sha256: str = "") -> None:
         """Move a local file to `key`, whole or not at all; an older one is replaced."""
+
+    def put_files(self, files: Iterable[Put]) -> None:
+        """The same for many files."""
 
     def put_tree(self, prefix: str, source: Path) -> None:
         """Put every file below the local folder `source` under `prefix/`; the sources are used up."""
 
+    def copy_files(self, files: Iterable[tuple[str, str]]) -> None:
+        """Put the same content that each first key has under the second one as well."""
+
     def local_path(self, key: str, sha256: str) -> Path:
         """A local, read-only path with the file's content (fetched into the cache where it is remote)."""
+
+    def local_paths(self, files: Sequence[tuple[str, str]]) -> list[Path]:
+        """The same for many files, each a key and a hash, in order."""
 
     def local_tree(self, prefix: str) -> Path:
         """A local, read-only folder with every file under `prefix/`, which never changes once written."""
 
     def fetch_tree(self, prefix: str, destination: Path) -> None:
-        """Copy every file under `prefix/` into the local folder `destination`."""
+        """Copy every file under `prefix/` into the local folder `destination`; FileNotFoundError when there is none."""
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Every key under `prefix/`."""
 
-    def delete(self, name: str) -> None: ...
+    def delete(self, name: str) -> None:
+        """Nothing happens where there is none."""
+
+    def delete_files(self, keys: Iterable[str]) -> None:
+        """The same for many files."""
 
     def delete_tree(self, prefix: str) -> None:
         """Delete every file under `prefix/`; nothing happens where there is none."""
@@ -56,7 +106,22 @@ def workspace() -> Workspace:
 class LocalWorkspace(FileSystemStorage):
     """The workspace on a local disk."""
 
-    def put_file(self, key: str, source: Path) -> None:
+    def check(self, *, writing: bool) -> None:
+        root = Path(self.path(""))
+        probe = root / f".{uuid.uuid4().hex}"
+        try:
+            if writing:
+                root.mkdir(parents=True, exist_ok=True, mode=0o700)
+                probe.touch()
+                probe.unlink()
+            os.scandir(root).close()
+        except OSError as error:
+            raise WorkspaceUnavailable(
+                f"The folder {root} cannot be used ({error.strerror}). Mount it, or give this user the right to "
+                "read and write it, or set DLM_WORKSPACE_URL."
+            ) from error
+
+    def put_file(self, key: str, source: Path, sha256: str = "") -> None:
         target = Path(self.path(key))
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -70,12 +135,32 @@ class LocalWorkspace(FileSystemStorage):
             os.replace(beside, target)
             source.unlink()
 
+    def put_files(self, files: Iterable[Put]) -> None:
+        for put in files:
+            self.put_file(put.key, put.source)
+
     def put_tree(self, prefix: str, source: Path) -> None:
-        for path in files_below(source):
-            self.put_file(f"{prefix}/{path.relative_to(source).as_posix()}", path)
+        self.put_files(puts_of_tree(prefix, source))
+
+    def copy_files(self, files: Iterable[tuple[str, str]]) -> None:
+        for key, new_key in files:
+            source, target = Path(self.path(key)), Path(self.path(new_key))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            beside = target.with_name(f".{uuid.uuid4().hex}")
+            try:
+                os.link(source, beside)  # no file is ever changed in place
+            except OSError as error:
+                if error.errno not in (errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EXDEV):
+                    raise
+                shutil.copyfile(source, beside)
+            os.replace(beside, target)
+            beside.unlink(missing_ok=True)  # the same file under both names: then `replace` does nothing
 
     def local_path(self, key: str, sha256: str) -> Path:
         return Path(self.path(key))
+
+    def local_paths(self, files: Sequence[tuple[str, str]]) -> list[Path]:
+        return [self.local_path(key, sha256) for key, sha256 in files]
 
     def local_tree(self, prefix: str) -> Path:
         return Path(self.path(prefix))
@@ -88,6 +173,10 @@ class LocalWorkspace(FileSystemStorage):
         for path in files_below(root):
             yield f"{prefix}/{path.relative_to(root).as_posix()}"
 
+    def delete_files(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self.delete(key)
+
     def delete_tree(self, prefix: str) -> None:
         if not prefix.strip("/"):
             raise ValueError("refusing to delete the whole workspace")
@@ -99,3 +188,9 @@ def files_below(root: Path) -> Iterator[Path]:
     for folder, _folders, names in os.walk(root):
         for name in names:
             yield Path(folder) / name
+
+
+def puts_of_tree(prefix: str, source: Path) -> Iterator[Put]:
+    """Every file below a local folder, on its way to the same place below `prefix/`."""
+    for path in files_below(source):
+        yield Put(f"{prefix}/{path.relative_to(source).as_posix()}", path)

@@ -1,65 +1,307 @@
-"""The workspace in a bucket; in a module of its own, so that a site on local disk does not load the S3 client."""
+"""The workspace in a bucket; in modules of its own, so that a site on local disk does not load the S3 client."""
 
+import base64
 import hashlib
+import io
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
+from typing import Any, TypeVar
 
+from boto3.exceptions import S3UploadFailedError
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
+from django.core.exceptions import SuspiciousFileOperation
 from storages.backends.s3 import S3Storage
 
-from dlmodeler_site.storage import files_below
+from dlmodeler_site.s3_errors import MISSING, REPLACED, unavailable
+from dlmodeler_site.s3_reader import BUFFER_BYTES, ObjectReader
+from dlmodeler_site.storage import Put, WorkspaceUnavailable, puts_of_tree
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+THREADS = 16
+PART_BYTES = 16 << 20
+MAX_KEY_BYTES = 1024
+_AT_ONCE = 1000  # keys that S3 lists and deletes in one request
+_FREE_SHARE = 0.1  # of the disk: below it, nothing that can be fetched again is kept
+_CONTENT = {"ContentType": "application/octet-stream"}  # SECURITY: no browser runs it, whoever may read the bucket
+_TRANSFER = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=4)
+_COPY = TransferConfig(multipart_threshold=1 << 30, multipart_chunksize=1 << 29)  # S3 copies it, nothing passes here
 
 
 class S3Workspace(S3Storage):
-    """The workspace in a bucket. What must be read as a file is fetched into a content-addressed cache."""
+    """The workspace in a bucket. What must be read as a file is fetched into a content-addressed cache.
 
-    def put_file(self, key: str, source: Path) -> None:
-        self.bucket.upload_file(str(source), self._key(key))
-        source.unlink()
+    One client for all threads of a process: made again after a fork, which must not share connections.
+    """
 
-    def put_tree(self, prefix: str, source: Path) -> None:
-        for path in files_below(source):
-            self.put_file(f"{prefix}/{path.relative_to(source).as_posix()}", path)
+    def __init__(self, **options: Any) -> None:
+        self._clients: dict[tuple[int, bool], Any] = {}
+        super().__init__(**options)
+
+    # -- One file --------------------------------------------------------------------------------
+
+    def exists(self, name: str) -> bool:
+        try:
+            self.size(name)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def size(self, name: str) -> int:
+        return int(self._head(name)["ContentLength"])
+
+    def put_file(self, key: str, source: Path, sha256: str = "") -> None:
+        self._put(Put(key, source, sha256))
 
     def local_path(self, key: str, sha256: str) -> Path:
-        cached = settings.DLM_CACHE / "files" / sha256[:2] / sha256
-        if not cached.exists():
-            self._download(self._key(key), cached)
-        return Path(cached)
+        expected = sha256 or hashlib.sha256(f"{key}\n{self._head(key)['ETag']}".encode()).hexdigest()
+        cached = _cached_file(expected)
+        try:
+            os.utime(cached)  # what was used last is evicted last
+        except FileNotFoundError:
+            self._download(key, cached, sha256=sha256)
+        return cached
+
+    def delete(self, name: str) -> None:
+        with self._told(name):
+            self._client.delete_object(Bucket=self.bucket_name, Key=self._key(name))
+
+    # -- Many ------------------------------------------------------------------------------------
+
+    def put_files(self, files: Iterable[Put]) -> None:
+        _in_threads(self._put, files)
+
+    def put_tree(self, prefix: str, source: Path) -> None:
+        self.put_files(puts_of_tree(prefix, source))
+
+    def copy_files(self, files: Iterable[tuple[str, str]]) -> None:
+        _in_threads(self._copy, files)
+
+    def local_paths(self, files: Sequence[tuple[str, str]]) -> list[Path]:
+        return _in_threads(lambda file: self.local_path(*file), files)
 
     def local_tree(self, prefix: str) -> Path:
-        cached = settings.DLM_CACHE / "trees" / hashlib.sha256(prefix.encode()).hexdigest()
-        if not cached.exists():
+        cached = Path(settings.DLM_CACHE) / "trees" / hashlib.sha256(prefix.encode()).hexdigest()
+        try:
+            os.utime(cached)
+            return cached
+        except FileNotFoundError:
             part = cached.with_name(f".{uuid.uuid4().hex}")
+        try:
             self.fetch_tree(prefix, part)
-            try:
-                part.rename(cached)
-            except OSError:  # RACE: another process was faster
-                shutil.rmtree(part)
-        return Path(cached)
+            part.rename(cached)
+        except FileNotFoundError:  # none in the bucket, none on the disk
+            pass
+        except OSError:  # RACE: another process was faster
+            if not cached.exists():
+                raise
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        return cached
 
     def fetch_tree(self, prefix: str, destination: Path) -> None:
-        for key in self.keys(prefix):
-            self._download(self._key(key), destination / key[len(prefix) + 1 :])
+        found = _in_threads(lambda key: self._download(key, destination / key[len(prefix) + 1 :]), self.keys(prefix))
+        if not found:
+            raise FileNotFoundError(f"There is nothing below {prefix}/ in the workspace.")
 
     def keys(self, prefix: str) -> Iterator[str]:
         skip = len(self._key("x")) - 1
-        for item in self.bucket.objects.filter(Prefix=self._key(prefix) + "/"):
-            yield item.key[skip:]
+        with self._told(prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket_name, Prefix=f"{self._key(prefix)}/"
+            )
+            for page in pages:
+                for item in page.get("Contents", ()):
+                    if not item["Key"].endswith("/"):  # what consoles show as an empty folder
+                        yield item["Key"][skip:]
+
+    def delete_files(self, keys: Iterable[str]) -> None:
+        self._delete_keys(map(self._key, keys))
 
     def delete_tree(self, prefix: str) -> None:
         if not prefix.strip("/"):
             raise ValueError("refusing to delete the whole workspace")
-        self.bucket.objects.filter(Prefix=self._key(prefix) + "/").delete()
+        self._delete_keys(map(self._key, self.keys(prefix)))
+
+    # -- The bucket ------------------------------------------------------------------------------
+
+    def check(self, *, writing: bool) -> None:
+        client = self._client_for(hasty=True)
+        with self._told(""):
+            client.list_objects_v2(Bucket=self.bucket_name, MaxKeys=1, Prefix=f"{self._key('x')[:-1]}.work/")
+            if writing:
+                probe = {"Bucket": self.bucket_name, "Key": self._key(f".work/check-{uuid.uuid4().hex}")}
+                client.put_object(**probe, Body=b"may be deleted", **_CONTENT)
+                client.get_object(**probe)["Body"].read()
+                client.delete_object(**probe)
+
+    @property
+    def _client(self) -> Any:
+        return self._client_for(hasty=False)
+
+    def _client_for(self, *, hasty: bool) -> Any:
+        which = (os.getpid(), hasty)
+        if which not in self._clients:
+            config = Config(
+                connect_timeout=2 if hasty else 5,
+                read_timeout=5 if hasty else 60,
+                retries={"mode": "standard", "total_max_attempts": 1 if hasty else 6},
+                max_pool_connections=4 * THREADS,
+                tcp_keepalive=True,
+            )
+            client = self._create_session().client(
+                "s3",
+                region_name=self.region_name,
+                endpoint_url=self.endpoint_url,
+                verify=self.verify,
+                config=self.client_config.merge(config),
+            )
+            client.meta.events.register("before-sign.s3.DeleteObjects", _add_md5)
+            self._clients[which] = client
+        return self._clients[which]
+
+    @contextmanager
+    def _told(self, name: str) -> Iterator[None]:
+        """What the bucket refuses inside becomes FileNotFoundError or WorkspaceUnavailable."""
+        try:
+            yield
+        except (ClientError, BotoCoreError, S3UploadFailedError) as error:
+            cause = error.__context__ if isinstance(error, S3UploadFailedError) else error
+            code = cause.response["Error"].get("Code") if isinstance(cause, ClientError) else ""
+            if code in MISSING:
+                raise FileNotFoundError(f"There is no {name} in the workspace.") from error
+            if code in REPLACED:
+                raise OSError(f"{name} in the workspace was replaced while it was read.") from error
+            if not isinstance(cause, ClientError | BotoCoreError):
+                raise
+            what = f"The workspace's bucket “{self.bucket_name}” at {self.endpoint_url or 'AWS'}"
+            raise unavailable(cause, what=what) from error
 
     def _key(self, name: str) -> str:
-        return self._normalize_name(name)  # type: ignore[no-any-return]
+        """The object's key. One that is too long for S3 is cut and told apart by a hash."""
+        if any(part in ("", ".", "..") for part in name.split("/")):
+            raise SuspiciousFileOperation(f"{name!r} is no relative path inside of the workspace.")
+        key = f"{self.location}/{name}".lstrip("/")
+        encoded = key.encode()
+        if len(encoded) <= MAX_KEY_BYTES:
+            return key
+        digest = hashlib.sha256(encoded).hexdigest()
+        return f"{encoded[: MAX_KEY_BYTES - len(digest) - 1].decode(errors='ignore')}~{digest}"
 
-    def _download(self, key: str, target: Path) -> None:
+    def _normalize_name(self, name: str) -> str:
+        return self._key(name)
+
+    def _open(self, name: str, mode: str = "rb") -> Any:
+        if mode != "rb":
+            raise ValueError(f"Files of the workspace are opened with mode rb, not {mode}.")
+
+        def get(**options: Any) -> Any:
+            with self._told(name):
+                return self._client.get_object(Bucket=self.bucket_name, Key=self._key(name), **options)
+
+        return io.BufferedReader(ObjectReader(get, told=lambda: self._told(name)), BUFFER_BYTES)
+
+    def _save(self, name: str, content: Any) -> str:
+        with self._told(name):
+            self._client.upload_fileobj(
+                content, self.bucket_name, self._key(name), ExtraArgs=_CONTENT, Config=_TRANSFER
+            )
+        return name
+
+    def _head(self, name: str) -> Any:
+        with self._told(name):
+            return self._client.head_object(Bucket=self.bucket_name, Key=self._key(name))
+
+    def _put(self, put: Put) -> None:
+        key = self._key(put.key)
+        with self._told(put.key):
+            if put.source.stat().st_size > PART_BYTES:
+                self._client.upload_file(str(put.source), self.bucket_name, key, ExtraArgs=_CONTENT, Config=_TRANSFER)
+            else:
+                with open(put.source, "rb") as body:
+                    self._client.put_object(Bucket=self.bucket_name, Key=key, Body=body, **_CONTENT)
+        if put.sha256:
+            _keep(put.source, put.sha256)
+        put.source.unlink(missing_ok=True)
+
+    def _copy(self, keys: tuple[str, str]) -> None:
+        source, target = map(self._key, keys)
+        if source != target:
+            with self._told(keys[0]):
+                self._client.copy({"Bucket": self.bucket_name, "Key": source}, self.bucket_name, target, Config=_COPY)
+
+    def _download(self, key: str, target: Path, *, sha256: str = "") -> None:
+        """Fetch the file, whole or not at all, and see that it is the one with that hash."""
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{uuid.uuid4().hex}")
-        self.bucket.download_file(key, str(part))
-        os.replace(part, target)
+        digest = hashlib.sha256()
+        try:
+            with self._open(key) as source, open(part, "wb") as file:
+                while chunk := source.read(BUFFER_BYTES):
+                    digest.update(chunk)
+                    file.write(chunk)
+            if sha256 and digest.hexdigest() != sha256:
+                raise WorkspaceUnavailable(
+                    f"{self._key(key)} in the bucket “{self.bucket_name}” is not what was put there: its SHA-256 hash "
+                    f"is {digest.hexdigest()}, expected {sha256}. Restore it from a backup."
+                )
+            os.replace(part, target)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _delete_keys(self, keys: Iterable[str]) -> None:
+        _in_threads(self._delete_some, iter(lambda: list(islice(keys, _AT_ONCE)), []))
+
+    def _delete_some(self, keys: list[str]) -> None:
+        with self._told(keys[0]):
+            answer = self._client.delete_objects(
+                Bucket=self.bucket_name, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+            )
+            if errors := answer.get("Errors"):
+                raise ClientError({"Error": errors[0], "ResponseMetadata": answer["ResponseMetadata"]}, "DeleteObjects")
+
+
+def _in_threads(do: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """Do it for every item, some at once; after an error no further one is begun."""
+    results: list[R] = []
+    rest = iter(items)
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="workspace") as pool:
+        while batch := list(islice(rest, _AT_ONCE)):
+            futures = [pool.submit(do, item) for item in batch]
+            try:
+                results += [future.result() for future in futures]
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+    return results
+
+
+def _cached_file(sha256: str) -> Path:
+    return Path(settings.DLM_CACHE) / "files" / sha256[:2] / sha256
+
+
+def _keep(source: Path, sha256: str) -> None:
+    """Move a file that was put into the cache, where there is room."""
+    cached = _cached_file(sha256)
+    disk = shutil.disk_usage(settings.DLM_CACHE)
+    if disk.free > disk.total * _FREE_SHARE:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        if source.stat().st_dev == cached.parent.stat().st_dev:
+            os.utime(source)
+            os.replace(source, cached)
+
+
+def _add_md5(request: Any, **_kwargs: Any) -> None:
+    """Servers that know no newer checksums ask for this one."""
+    digest = hashlib.md5(request.data, usedforsecurity=False).digest()
+    request.headers["Content-MD5"] = base64.b64encode(digest).decode()

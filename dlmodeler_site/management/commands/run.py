@@ -13,6 +13,7 @@ from django.db.migrations.executor import MigrationExecutor
 from dlmodeler_site.first_start import ensure_operator
 from dlmodeler_site.processes import BASE_DIR
 from dlmodeler_site.static_files import collect_if_changed
+from dlmodeler_site.storage import WorkspaceUnavailable, workspace
 
 
 class Command(BaseCommand):
@@ -35,6 +36,10 @@ class Command(BaseCommand):
 
     def _prepare(self) -> None:
         """Every start waits for this: what is up to date costs nothing."""
+        try:
+            workspace().check(writing=True)
+        except WorkspaceUnavailable:  # which has said why
+            sys.exit(1)
         executor = MigrationExecutor(connection)
         if plan := executor.migration_plan(executor.loader.graph.leaf_nodes()):
             self.stdout.write(f"Bringing the database up to date: {len(plan)} migrations.")
