@@ -98,11 +98,11 @@ class ObjectStorage:
             return Listing([f"{name}/" for name in names], [])
         return self._page(prefix, cursor=cursor, limit=limit, Delimiter="/")
 
-    def walk(self, prefix: str) -> Iterator[Listing]:
-        """Every object whose path begins with `prefix`, in parts."""
+    def walk(self, prefix: str, *, most: int = PAGE) -> Iterator[Listing]:
+        """Every object whose path begins with `prefix`, in parts of at most so many."""
         cursor = ""
         while True:
-            listing = self._page(prefix, cursor=cursor)
+            listing = self._page(prefix, cursor=cursor, limit=most)
             yield listing
             if not (cursor := listing.cursor):
                 return

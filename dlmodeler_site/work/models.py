@@ -90,7 +90,7 @@ class Work(models.Model):
         return f"{self.files_key}/log.txt"
 
     def prepare(self, run: RunFolder) -> dict[str, Any]:
-        """Write the manifests into `run.input` and answer the spec. UserError fails the work."""
+        """Write the manifests into `run.input` and answer the spec. UserError fails the work, StopRequested ends it."""
         raise NotImplementedError
 
     def collect(self, events: list[dict[str, Any]]) -> None:

@@ -16,7 +16,7 @@ from dlmodeler_site.compute.base import Backend, Handle
 from dlmodeler_site.compute.entry import EXIT_STOPPED
 from dlmodeler_site.compute.inline import InlineBackend
 from dlmodeler_site.compute.local import LocalBackend
-from dlmodeler_site.compute.run_folder import RunFolder, write_json
+from dlmodeler_site.compute.run_folder import RunFolder, StopRequested, write_json
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.sentences import Sentence as _
 from dlmodeler_site.storage import workspace
@@ -55,6 +55,8 @@ def run(model: type[Work], pk: int, lease: uuid.UUID) -> None:
         _Run(work, lease, backend()).to_the_end()
     except LeaseLost:
         log.warning("%s %s: the lease was lost, attempt %s is dropped", model.__name__, pk, work.attempt)
+    except StopRequested:
+        work.cancel_running(lease)
     except UserError as error:
         work.fail(lease, error.message, reason=error.reason)
     except Exception:
