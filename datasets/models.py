@@ -1,6 +1,7 @@
 """Datasets, their data (immutable versions) and the files of these."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, ClassVar, Self
 
 from django.conf import settings
@@ -247,15 +248,17 @@ class Data(Work):
 
     def staged_files(self, *states: str) -> Iterator[dict[str, Any]]:
         """The manifest of the files in these states, with local paths to read them from."""
-        for file in self.files.filter(state__in=states).order_by("pk").iterator(chunk_size=2000):
-            path = workspace().local_path(file.key_in(self), file.sha256)
-            yield {
-                "id": file.pk,
-                "name": file.name,
-                "path": str(path),
-                "label": file.label,
-                "sha256": file.sha256,
-            }
+        files = self.files.filter(state__in=states).order_by("pk").iterator(chunk_size=2000)
+        while batch := list(islice(files, 2000)):
+            paths = workspace().local_paths([(file.key_in(self), file.sha256) for file in batch])
+            for file, path in zip(batch, paths, strict=True):
+                yield {
+                    "id": file.pk,
+                    "name": file.name,
+                    "path": str(path),
+                    "label": file.label,
+                    "sha256": file.sha256,
+                }
 
 
 class FileQuerySet(ScopedQuerySet):

@@ -15,7 +15,7 @@ from dlmodeler_site.compute.run_folder import RunFolder, read_jsonl
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.sentences import Sentence as _
 from dlmodeler_site.sentences import from_json, joined
-from dlmodeler_site.storage import workspace
+from dlmodeler_site.storage import Put, workspace
 
 if TYPE_CHECKING:
     from datasets.models import Data, File
@@ -31,12 +31,17 @@ def publish(data: Data, run: RunFolder) -> None:
     if data.parent_id is not None:
         data.files.all().delete()  # of an attempt that died here
     while batch := list(islice(rows, BATCH)):
-        for row in batch:
-            if row.get("file") and (run.path / row["file"]).exists():  # else that attempt moved it already
-                workspace().put_file(f"{data.files_key}/{row['name']}", run.path / row["file"])
-        for file, row in zip(_write(data, batch), batch, strict=True):
-            if row.get("thumbnail") and (run.path / row["thumbnail"]).exists():
-                workspace().put_file(file.thumbnail_key, run.path / row["thumbnail"])
+        # What is not there any more was moved by that attempt.
+        workspace().put_files(
+            Put(f"{data.files_key}/{row['name']}", run.path / row["file"], row.get("sha256") or "")
+            for row in batch
+            if row.get("file") and (run.path / row["file"]).exists()
+        )
+        workspace().put_files(
+            Put(file.thumbnail_key, run.path / row["thumbnail"])
+            for file, row in zip(_write(data, batch), batch, strict=True)
+            if row.get("thumbnail") and (run.path / row["thumbnail"]).exists()
+        )
     _total(data)
 
 
@@ -51,8 +56,8 @@ def drop_rejected(data: Data) -> None:
 
     # SECURITY: a file refused for its name (`../x`) was never stored and has no hash; its name must not become a key.
     stored = data.files.filter(state=File.State.REJECTED).exclude(sha256="")
-    for name in stored.values_list("name", flat=True).iterator(chunk_size=BATCH):
-        workspace().delete(f"{data.files_key}/{name}")
+    names = stored.values_list("name", flat=True).iterator(chunk_size=BATCH)
+    workspace().delete_files(f"{data.files_key}/{name}" for name in names)
 
 
 def nothing_sound(data: Data) -> UserError:
