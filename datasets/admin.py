@@ -1,7 +1,9 @@
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from datasets.models import Data, Dataset, File
-from datasets.versions import delete_data, delete_dataset
+from datasets.trash import delete_data, delete_dataset
 from dlmodeler_site.admin_base import DeletableAdmin, ReadOnlyAdmin
 
 
@@ -33,3 +35,6 @@ class FileAdmin(ReadOnlyAdmin):
     list_select_related = ("data",)
     search_fields = ("name",)
     show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[File]:
+        return super().get_queryset(request).filter(data__deleted_at=None)

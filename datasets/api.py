@@ -13,7 +13,7 @@ from rest_framework.parsers import BaseParser, DataAndFiles, JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from datasets import versions
+from datasets import trash, versions
 from datasets.content import file_answer, thumbnail_answer
 from datasets.incoming import limit_silence
 from datasets.models import Data, Dataset, File
@@ -34,7 +34,7 @@ from datasets.serializers import (
 )
 from datasets.uploads import receive_files, skip_body
 from dlmodeler_site.access import get_editable, get_visible
-from dlmodeler_site.api import ScopedViewSet, idempotent
+from dlmodeler_site.api import FOREVER, ScopedViewSet, idempotent, is_forever
 from dlmodeler_site.errors import UserError
 from projects.models import Project
 
@@ -71,9 +71,10 @@ class DatasetViewSet(ListModelMixin, ScopedViewSet):
         versions.update_dataset(dataset, **_validated(DatasetChangeSerializer, request, partial=True))
         return Response(self.get_serializer(dataset).data)
 
-    @extend_schema(responses={204: None})
+    @extend_schema(parameters=[FOREVER], responses={204: None})
     def destroy(self, request: Request, pk: int) -> Response:
-        versions.delete_dataset(self.editable())
+        """Move the dataset with all its data to the trash; 409 while one of them is worked on or used."""
+        trash.delete_dataset(self.editable(), forever=is_forever(request))
         return Response(status=204)
 
 
@@ -102,9 +103,10 @@ class DataViewSet(ListModelMixin, ScopedViewSet):
         )
         return Response(self.get_serializer(data).data, status=201)
 
-    @extend_schema(responses={204: None})
+    @extend_schema(parameters=[FOREVER], responses={204: None})
     def destroy(self, request: Request, pk: int) -> Response:
-        versions.delete_data(self.editable())
+        """Move the data to the trash; 409 while it is worked on or used."""
+        trash.delete_data(self.editable(), forever=is_forever(request))
         return Response(status=204)
 
     @extend_schema(request=None, responses={202: DataSerializer})

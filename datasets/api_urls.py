@@ -3,6 +3,7 @@ from rest_framework.routers import SimpleRouter
 
 from datasets.api import DataFileViewSet, DatasetViewSet, DataViewSet, FileViewSet
 from datasets.connection_api import ConnectionViewSet
+from datasets.trash_api import TrashedDatasetViewSet, TrashedDataViewSet, TrashViewSet
 from datasets.upload_api import MissingFilesViewSet, UploadViewSet
 
 router = SimpleRouter(use_regex_path=False)
@@ -22,5 +23,19 @@ urlpatterns = [
     ),
     path("files/<int:pk>/content/", FileViewSet.as_view({"get": "content"}), name="api-file-content"),
     path("files/<int:pk>/thumbnail/", FileViewSet.as_view({"get": "thumbnail"}), name="api-file-thumbnail"),
+    path("trash/", TrashViewSet.as_view({"get": "list"}), name="api-trash"),
+    path("trash/empty/", TrashViewSet.as_view({"post": "empty"}), name="api-trash-empty"),
+    path("trash/datasets/<int:pk>/", TrashedDatasetViewSet.as_view({"delete": "destroy"}), name="api-trash-dataset"),
+    path(
+        "trash/datasets/<int:pk>/restore/",
+        TrashedDatasetViewSet.as_view({"post": "restore"}),
+        name="api-trash-dataset-restore",
+    ),
+    path("trash/data/<int:pk>/", TrashedDataViewSet.as_view({"delete": "destroy"}), name="api-trash-data"),
+    path(
+        "trash/data/<int:pk>/restore/",
+        TrashedDataViewSet.as_view({"post": "restore"}),
+        name="api-trash-data-restore",
+    ),
     *router.urls,
 ]

@@ -19,6 +19,7 @@ from datasets.previews import first_rows
 from datasets.samples import random_files
 from datasets.steps import described_steps
 from datasets.tables import FileTable
+from datasets.trash import delete_data
 from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.lists import paged
 from dlmodeler_site.work.models import Status
@@ -177,8 +178,8 @@ def data_stop(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_POST
 def data_delete(request: HttpRequest, pk: int) -> HttpResponse:
-    """Delete a data with its files."""
+    """Move a data to the trash."""
     data = get_editable(_data, request.user, pk=pk)
-    versions.delete_data(data)
-    messages.success(request, _("The data “%(name)s” was deleted.") % {"name": data.name})
+    delete_data(data)
+    messages.success(request, _("“%(name)s” was moved to the trash.") % {"name": data.name})
     return redirect("datasets:dataset", data.dataset_id)

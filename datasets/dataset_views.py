@@ -16,6 +16,7 @@ from datasets.choices import IMAGES, TABLES
 from datasets.forms import NewDatasetForm
 from datasets.models import Data, Dataset
 from datasets.tables import DatasetTable, DataTable
+from datasets.trash import delete_dataset
 from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.forms import NamedForm, errors_on
@@ -39,7 +40,7 @@ def dataset_list(request: HttpRequest, project_pk: int) -> HttpResponse:
     project = get_visible(Project.objects.all(), request.user, pk=project_pk)
     newest = Data.objects.filter(dataset=OuterRef("pk")).order_by("-pk")
     datasets = project.datasets.select_related("creator").annotate(
-        data_count=Count("data"),
+        data_count=Count("data", filter=Q(data__deleted_at=None)),
         newest_pk=Subquery(newest.values("pk")[:1]),
         newest_status=Subquery(newest.values("status")[:1]),
     )
@@ -88,9 +89,10 @@ def path_preview(request: HttpRequest, project_pk: int) -> HttpResponse:
     project = get_visible(Project.objects.all(), request.user, pk=project_pk)
     names = [request.GET.get(name, "").strip()[:100] for name in ("dataset_name", "name")]
     dataset = project.datasets.filter(pk=whole_number(request, "dataset")).first()
+    datasets, data = Dataset.everything.filter(project=project), Data.everything.filter(dataset=dataset)
     slugs = [
-        dataset.slug if dataset else (unique_slug(names[0], project.datasets.all()) if names[0] else "…"),
-        unique_slug(names[1], dataset.data.all() if dataset else Data.objects.none()) if names[1] else "…",
+        dataset.slug if dataset else (unique_slug(names[0], datasets) if names[0] else "…"),
+        unique_slug(names[1], data) if names[1] else "…",
     ]
     path = f"/mnt/{project.files_key}/data/{'/'.join(slugs)}"
     return render(request, "datasets/_path.html", {"path": path})
@@ -124,28 +126,28 @@ def dataset_edit(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_POST
 def dataset_delete(request: HttpRequest, pk: int) -> HttpResponse:
-    """Delete a dataset with all its data."""
+    """Move a dataset with all its data to the trash."""
     dataset = get_editable(Dataset.objects.select_related("project"), request.user, pk=pk)
-    versions.delete_dataset(dataset)
-    messages.success(request, _("The dataset “%(name)s” was deleted.") % {"name": dataset.name})
+    delete_dataset(dataset)
+    messages.success(request, _("“%(name)s” was moved to the trash.") % {"name": dataset.name})
     return redirect("datasets:list", dataset.project_id)
 
 
 @login_required
 @require_POST
 def dataset_bulk_delete(request: HttpRequest, project_pk: int) -> HttpResponse:
-    """Delete the ticked datasets; each that is in use stays and says why."""
+    """Move the ticked datasets to the trash; each that is in use stays and says why."""
     project = get_editable(Project.objects.all(), request.user, pk=project_pk)
     chosen = [pk for value in request.POST.getlist("row") if (pk := as_whole_number(value)) is not None]
     deleted = 0
     for dataset in project.datasets.select_related("project").filter(pk__in=chosen):
         try:
-            versions.delete_dataset(dataset)
+            delete_dataset(dataset)
             deleted += 1
         except UserError as error:
             messages.error(request, error.message)
     if deleted:
-        messages.success(request, _("Deleted datasets: %(count)s.") % {"count": deleted})
+        messages.success(request, _("Datasets moved to the trash: %(count)s.") % {"count": deleted})
     return redirect("datasets:list", project.pk)
 
 

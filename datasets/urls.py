@@ -1,6 +1,6 @@
 from django.urls import path
 
-from datasets import data_views, dataset_views, preprocess_views
+from datasets import data_views, dataset_views, preprocess_views, trash_views
 
 app_name = "datasets"
 urlpatterns = [
@@ -11,9 +11,16 @@ urlpatterns = [
     path("projects/<int:project_pk>/data/browse/", dataset_views.browse, name="browse"),
     path("projects/<int:project_pk>/data/preprocess/", preprocess_views.preprocess, name="preprocess"),
     path("projects/<int:project_pk>/data/preprocess/preview/", preprocess_views.preview, name="preprocess-preview"),
+    path("projects/<int:project_pk>/trash/", trash_views.project_trash, name="trash"),
+    path("projects/<int:project_pk>/trash/empty/", trash_views.project_trash_empty, name="trash-empty"),
+    path("trash/datasets/<int:pk>/restore/", trash_views.dataset_restore, name="dataset-restore"),
+    path("trash/datasets/<int:pk>/delete/", trash_views.dataset_end, name="dataset-delete-forever"),
+    path("trash/data/<int:pk>/restore/", trash_views.data_restore, name="data-restore"),
+    path("trash/data/<int:pk>/delete/", trash_views.data_end, name="data-delete-forever"),
     path("datasets/<int:pk>/", dataset_views.dataset_detail, name="dataset"),
     path("datasets/<int:pk>/edit/", dataset_views.dataset_edit, name="dataset-edit"),
     path("datasets/<int:pk>/delete/", dataset_views.dataset_delete, name="dataset-delete"),
+    path("datasets/<int:pk>/delete-preview/", trash_views.dataset_delete_preview, name="dataset-delete-preview"),
     path("datasets/<int:pk>/add/", data_views.data_create, name="data-create"),
     path("data/<int:pk>/", data_views.data_detail, name="data"),
     path("data/<int:pk>/files/", data_views.data_files, name="data-files"),
@@ -25,4 +32,5 @@ urlpatterns = [
     path("data/<int:pk>/commit/", data_views.data_commit, name="data-commit"),
     path("data/<int:pk>/stop/", data_views.data_stop, name="data-stop"),
     path("data/<int:pk>/delete/", data_views.data_delete, name="data-delete"),
+    path("data/<int:pk>/delete-preview/", trash_views.data_delete_preview, name="data-delete-preview"),
 ]

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from django.db.models import Count, Model, Sum
 from django.utils.translation import gettext as _
 
-from datasets.models import Data, Dataset
-from datasets.versions import delete_dataset
+from datasets.models import Data, Dataset, Export
 from dlmodeler_site.registry import Dependant
+from dlmodeler_site.trash import GONE
 from dlmodeler_site.work.models import ACTIVE
 from projects.models import Project
 
@@ -24,14 +24,18 @@ def count_bytes(project_ids: list[int]) -> dict[int, int]:
     return dict(data.values_list("dataset__project").annotate(Sum("size_bytes")))
 
 
-def delete_in_project(project: Model) -> None:
-    """Delete the project's datasets with their data, files and thumbnails."""
-    for dataset in Dataset.objects.filter(project=project.pk):
-        delete_dataset(dataset)
+def count_trash_bytes(project_ids: list[int]) -> dict[int, int]:
+    """The bytes of the sound files in the trash of each project."""
+    data = Data.everything.filter(dataset__project__in=project_ids, deleted_at__gt=GONE).order_by()
+    return dict(data.values_list("dataset__project").annotate(Sum("size_bytes")))
 
 
-def running_data(row: Model) -> Iterator[Dependant]:
-    """The queued and running data of a project."""
+def running_work(row: Model) -> Iterator[Dependant]:
+    """The queued and running data of a project, and the running exports of a project or data."""
     if isinstance(row, Project):
-        for data in Data.objects.filter(dataset__project=row, status__in=ACTIVE):
-            yield Dependant(_("data in work"), data.name)
+        for name in Data.objects.filter(dataset__project=row, status__in=ACTIVE).values_list("name", flat=True):
+            yield Dependant(_("data in work"), name)
+    if isinstance(row, Project | Data):
+        of_row = {"data": row} if isinstance(row, Data) else {"data__dataset__project": row}
+        for prefix in Export.objects.filter(**of_row, status__in=ACTIVE).values_list("prefix", flat=True):
+            yield Dependant(_("export"), prefix)

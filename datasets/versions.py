@@ -1,4 +1,4 @@
-"""Making, committing, preprocessing, stopping and deleting datasets and their data."""
+"""Making datasets and data; committing, preprocessing and stopping data."""
 
 from typing import Any
 
@@ -10,11 +10,10 @@ from datasets import resumable
 from datasets.models import Data, Dataset, File
 from datasets.preprocessing.registry import StepError, validate_steps
 from dlmodeler_site.errors import Conflict, UserError
-from dlmodeler_site.registry import Dependant, dependants, refuse_if_in_use
 from dlmodeler_site.slugs import unique_slug
-from dlmodeler_site.storage import workspace
+from dlmodeler_site.trash import lock_kept
 from dlmodeler_site.work import queue
-from dlmodeler_site.work.models import ACTIVE, Status
+from dlmodeler_site.work.models import Status
 from projects.models import Project
 
 # -- Making --------------------------------------------------------------------------------------
@@ -23,12 +22,12 @@ from projects.models import Project
 def create_dataset(project: Project, creator: User, *, name: str, description: str = "") -> Dataset:
     """Make an empty dataset."""
     with transaction.atomic():
-        Project.objects.select_for_update().get(pk=project.pk)  # RACE: two of the same name get two slugs
+        lock_kept(project)  # RACE: two of the same name get two slugs
         return Dataset.objects.create(
             project=project,
             creator=creator,
             name=name.strip(),
-            slug=unique_slug(name, project.datasets.all()),
+            slug=unique_slug(name, Dataset.everything.filter(project=project)),
             description=description.strip(),
         )
 
@@ -66,6 +65,7 @@ def preprocess_data(
             reason="not_completed",
         )
     with transaction.atomic():
+        lock_kept(source)
         data = _create_data(
             source.dataset,
             creator,
@@ -91,12 +91,12 @@ def checked_steps(steps: Any) -> list[dict[str, Any]]:
 
 
 def _create_data(dataset: Dataset, creator: User, *, name: str, description: str, **values: Any) -> Data:
-    Dataset.objects.select_for_update().get(pk=dataset.pk)  # RACE: two of the same name get two slugs
+    lock_kept(dataset)  # RACE: two of the same name get two slugs
     return Data.objects.create(
         dataset=dataset,
         creator=creator,
         name=name.strip(),
-        slug=unique_slug(name, dataset.data.all()),
+        slug=unique_slug(name, Data.everything.filter(dataset=dataset)),
         description=description.strip(),
         **values,
     )
@@ -130,61 +130,3 @@ def stop_data(data: Data) -> None:
             % {"name": data.name, "status": data.get_status_display().lower()},
             reason="not_running",
         )
-
-
-# -- Deleting ------------------------------------------------------------------------------------
-
-
-def uses_of(data: Data) -> list[Dependant]:
-    """What was made from the data or uses it, and so refuses its deletion."""
-    children = [Dependant(_("data"), child.name) for child in data.children.all()]
-    return children + dependants(data)
-
-
-def delete_data(data: Data) -> None:
-    """Delete the data with its files. Raises Conflict while it is worked on or used."""
-    folders = _folders(data)
-    with transaction.atomic():
-        locked = Data.objects.select_for_update().get(pk=data.pk)
-        _refuse_active([locked])
-        refuse_if_in_use(locked.name, uses_of(locked))
-        _delete_rows(locked)
-    for folder in folders:
-        workspace().delete_tree(folder)
-
-
-def delete_dataset(dataset: Dataset) -> None:
-    """Delete the dataset with all its data. Raises Conflict while one of them is worked on or used elsewhere."""
-    folders = [dataset.files_key]
-    with transaction.atomic():
-        Dataset.objects.select_for_update().get(pk=dataset.pk)
-        versions = list(dataset.data.select_for_update().order_by("-pk"))  # children before their parents
-        _refuse_active(versions)
-        refuse_if_in_use(dataset.name, dependants(dataset) + [use for data in versions for use in dependants(data)])
-        for data in versions:
-            folders += _folders(data)
-            _delete_rows(data)
-        dataset.delete()
-    for folder in folders:
-        workspace().delete_tree(folder)
-
-
-def _refuse_active(versions: list[Data]) -> None:
-    if active := [data.name for data in versions if data.status in ACTIVE]:
-        raise Conflict(
-            _("%(names)s: queued or running. Stop it first, then delete.")
-            % {"names": ", ".join(f"“{name}”" for name in active)},
-            reason="running",
-        )
-
-
-def _folders(data: Data) -> list[str]:
-    """Everything of the data in the workspace."""
-    return [data.files_key, data.thumbnails_key, data.log_key.rpartition("/")[0]]
-
-
-def _delete_rows(data: Data) -> None:
-    # Nothing can refer to the files of a data that nothing uses: one statement, instead of loading 100,000 rows.
-    files = data.files.all()
-    files._raw_delete(files.db)
-    data.delete()

@@ -82,7 +82,7 @@ def _load(pk: int) -> Opened:
     """State and valid tokens in one query."""
     rows = list(
         DeploymentToken.objects.valid()
-        .filter(deployment=pk)
+        .filter(deployment=pk, deployment__project__deleted_at=None)
         .values_list(
             "pk",
             "digest",

@@ -14,6 +14,7 @@ from deployments.tokens import FIRST_NAME, create_token
 from dlmodeler_site.errors import Conflict, UserError
 from dlmodeler_site.registry import dependants, refuse_if_in_use
 from dlmodeler_site.storage import workspace
+from dlmodeler_site.trash import lock_kept
 from dlmodeler_site.work.models import Status
 from jobs import instances
 from jobs.models import Instance, Training
@@ -48,6 +49,7 @@ def create_deployment(
         )
     bundle_info = _bundle_info(bundle_key)
     with transaction.atomic():
+        lock_kept(training.job.project)
         deployment = Deployment.objects.create(
             project=training.job.project,
             training=training,

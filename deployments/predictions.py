@@ -15,9 +15,9 @@ from deployments.sockets import client_of
 from dlmodeler_site.errors import Conflict, UserError
 from dlmodeler_site.slugs import unique_slug
 from dlmodeler_site.storage import workspace
+from dlmodeler_site.trash import lock_kept
 from dlmodeler_site.work import queue
 from dlmodeler_site.work.models import Status
-from projects.models import Project
 
 
 def create_prediction_job(
@@ -29,7 +29,8 @@ def create_prediction_job(
     require_images(deployment, data)
     with transaction.atomic():
         # RACE: two jobs of one name must not get one folder; the project's row is the lock.
-        project = Project.objects.select_for_update().get(pk=deployment.project_id)
+        project = lock_kept(deployment.project)
+        lock_kept(data)
         job = PredictionJob.objects.create(
             deployment=deployment,
             data=data,

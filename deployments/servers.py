@@ -84,7 +84,7 @@ class ModelServers:
 
     def reconcile(self) -> None:
         """One round, which waits for nobody."""
-        deployments = {deployment.pk: deployment for deployment in Deployment.objects.all()}
+        deployments = {deployment.pk: deployment for deployment in Deployment.objects.select_related("project")}
         for pk in [*self._servers]:
             if pk not in deployments and self._ended(self._servers[pk]):
                 self._forget(pk)
@@ -120,7 +120,7 @@ class ModelServers:
 
     def _keep(self, deployment: Deployment) -> None:
         server = self._servers.get(deployment.pk)
-        if not deployment.is_wanted:
+        if not deployment.is_wanted or deployment.project.deleted_at is not None:
             if server is None or self._ended(server):
                 self._forget(deployment.pk)
                 _move(deployment, Deployment.Status.STOPPED)

@@ -9,12 +9,14 @@ from typing import Any, ClassVar
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from dlmodeler_site.access import get_editable, get_visible
+from dlmodeler_site.audit import act_as
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.models import IdempotentAnswer
 
@@ -80,6 +82,36 @@ def _plain(data: Any) -> Any:
     return json.loads(json.dumps(data, cls=JSONEncoder))
 
 
+class TrashEntrySerializer(serializers.Serializer[Any]):
+    """Something in the trash."""
+
+    kind = serializers.ChoiceField(choices=["project", "dataset", "data"])
+    id = serializers.IntegerField(source="pk")
+    name = serializers.CharField()
+    project = serializers.IntegerField(source="project_pk")
+    part_of = serializers.CharField(help_text="the name of a data's dataset")
+    contents = serializers.IntegerField(help_text="datasets of a project, data of a dataset, files of a data")
+    size_bytes = serializers.IntegerField(help_text="the most that deleting it for ever frees")
+    deleted_at = serializers.DateTimeField()
+    deleted_by = NullIfBlank(allow_null=True)
+    gone_at = serializers.DateTimeField(help_text="when it is deleted for ever by itself")
+
+
+FOREVER = OpenApiParameter("forever", bool, description="delete at once and for ever, not into the trash")
+
+
+def is_forever(request: Request) -> bool:
+    """Whether `?forever=true` asks for a deletion past the trash."""
+    value = request.query_params.get("forever", "false").lower()
+    if value not in ("true", "false"):
+        raise UserError(
+            _("?forever= is true or false; received “%(received)s”.") % {"received": value[:20]},
+            reason="invalid",
+            field="forever",
+        )
+    return value == "true"
+
+
 class ScopedViewSet(GenericViewSet[Any]):
     """Rows that the user may see: 404 for strangers, 403 for members without the right.
 
@@ -88,6 +120,10 @@ class ScopedViewSet(GenericViewSet[Any]):
 
     parents: ClassVar[dict[str, str]] = {}
     lookup_value_converter = "int"
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        act_as(request.user)
 
     def get_queryset(self) -> Any:
         queryset = self.queryset.visible_to(self.request.user)  # type: ignore[union-attr, arg-type]

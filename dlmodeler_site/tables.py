@@ -91,3 +91,19 @@ def moment(title: Any) -> CellColumn:
 def row_actions(template: str) -> CellColumn:
     """What can be done with the row."""
     return cell(template, verbose_name="", orderable=False, attrs={"td": {"class": "dlm-cell-actions"}})
+
+
+class TrashTable(SiteTable):
+    """What can be restored: rows of `dlmodeler_site.trash.TrashEntry`."""
+
+    name = CellColumn(template_name="cells/trash_name.html", verbose_name=_("Name"), attrs=MAIN)
+    size_bytes = CellColumn(template_name="cells/size.html", verbose_name=_("Size"))
+    deleted_at = moment(_("Deleted"))
+    deleted_by = tables.Column(verbose_name=_("By"), default="–")
+    days_left = CellColumn(template_name="cells/days_left.html", verbose_name=_("Can be restored for"))
+    actions = CellColumn(
+        template_name="cells/trash_actions.html",
+        verbose_name="",
+        orderable=False,
+        attrs={"td": {"class": "dlm-cell-actions"}},
+    )

@@ -12,6 +12,7 @@ from dlmodeler_site.errors import Conflict, UserError
 from dlmodeler_site.registry import dependants, refuse_if_in_use
 from dlmodeler_site.slugs import unique_slug
 from dlmodeler_site.storage import workspace
+from dlmodeler_site.trash import lock_kept
 from dlmodeler_site.work.models import ACTIVE, Status
 from jobs import instances
 from jobs.algorithms.base import Input, Manifest
@@ -53,6 +54,7 @@ def create_job(project: Project, creator: User, draft: JobDraft) -> Job:
             field="kind",
         )
     with transaction.atomic():
+        lock_kept(project)
         job = Job.objects.create(
             project=project,
             name=name,
@@ -213,6 +215,8 @@ def _refuse_for_custom(draft: JobDraft) -> None:
 
 
 def _set_inputs(job: Job, chosen: Mapping[str, Data]) -> None:
+    for data in chosen.values():
+        lock_kept(data)
     job.inputs.all().delete()
     JobInput.objects.bulk_create([JobInput(job=job, name=name, data=data) for name, data in chosen.items()])
 

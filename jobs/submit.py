@@ -15,6 +15,7 @@ from dlmodeler_site.errors import Conflict, UserError
 from dlmodeler_site.registry import dependants, refuse_if_in_use
 from dlmodeler_site.slugs import unique_slug
 from dlmodeler_site.storage import workspace
+from dlmodeler_site.trash import lock_kept
 from dlmodeler_site.work import queue
 from dlmodeler_site.work.models import FINAL, Status
 from jobs import instances, preflight
@@ -67,6 +68,7 @@ def create_trainings(user: User, job: Job, instance: Instance, requests: Sequenc
     examination.raise_errors()
     try:
         with transaction.atomic():
+            lock_kept(job.project)
             return [
                 _queue(user, job, instance, name, hyperparameters)
                 for name, hyperparameters in zip(names, complete, strict=True)

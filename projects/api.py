@@ -9,8 +9,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dlmodeler_site.access import Role, get_owned
-from dlmodeler_site.api import ScopedViewSet, idempotent
-from projects.members import Member, create_project, delete_project, update_project
+from dlmodeler_site.api import FOREVER, ScopedViewSet, TrashEntrySerializer, idempotent, is_forever
+from projects import trash
+from projects.members import Member, create_project, update_project
 from projects.models import Membership, Project
 
 
@@ -71,12 +72,40 @@ class ProjectViewSet(ListModelMixin, ScopedViewSet):
         )
         return Response(self.get_serializer(project).data)
 
-    @extend_schema(responses={204: None})
+    @extend_schema(parameters=[FOREVER], responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:
-        delete_project(get_owned(Project.objects.all(), request.user, pk=pk))
+        """Move the project with everything in it to the trash; 409 while something in it runs."""
+        trash.delete_project(get_owned(Project.objects.all(), request.user, pk=pk), forever=is_forever(request))
         return Response(status=204)
 
     def _validated(self, request: Request, **options: Any) -> ProjectSerializer:
         form = ProjectSerializer(data=request.data, context=self.get_serializer_context(), **options)
         form.is_valid(raise_exception=True)
         return form
+
+
+class TrashedProjectViewSet(ScopedViewSet):
+    """The projects in the trash that the user is an owner of."""
+
+    queryset = Project.objects.none()
+    serializer_class = TrashEntrySerializer
+    filter_backends = ()
+
+    @extend_schema(operation_id="trash_projects_list", responses=TrashEntrySerializer(many=True))
+    def list(self, request: Request) -> Response:
+        """What can be restored, newest first."""
+        page = self.paginate_queryset(trash.entries(request.user))  # type: ignore[arg-type]
+        return self.get_paginated_response(TrashEntrySerializer(page, many=True).data)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: int) -> Response:
+        """Delete the project for ever."""
+        trash.end_project(trash.get_trashed(request.user, pk))  # type: ignore[arg-type]
+        return Response(status=204)
+
+    @extend_schema(request=None, responses=ProjectSerializer)
+    def restore(self, request: Request, pk: int) -> Response:
+        """Take the project out of the trash with everything that was in it."""
+        trash.restore_project(trash.get_trashed(request.user, pk))  # type: ignore[arg-type]
+        restored = ProjectViewSet.queryset.get(pk=pk)
+        return Response(ProjectSerializer(restored, context=self.get_serializer_context()).data)

@@ -1,4 +1,4 @@
-"""Making, changing and deleting projects, and who is in them."""
+"""Making and changing projects, and who is in them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,9 +10,7 @@ from django.utils.translation import gettext as _
 
 from dlmodeler_site.access import Role
 from dlmodeler_site.errors import UserError
-from dlmodeler_site.registry import delete_contents, dependants, refuse_if_in_use
 from dlmodeler_site.slugs import unique_slug
-from dlmodeler_site.storage import workspace
 from projects.models import Membership, Project
 
 
@@ -83,12 +81,3 @@ def update_project(
         project.save()
         if members is not None:
             set_members(project, members)
-
-
-def delete_project(project: Project) -> None:
-    """Delete the project with everything in it. Raises Conflict while something in it runs."""
-    refuse_if_in_use(project.name, dependants(project))
-    key = project.files_key
-    delete_contents(project)
-    project.delete()
-    workspace().delete_tree(key)

@@ -5,6 +5,7 @@ from django.test import Client
 from django.urls import reverse
 
 from datasets.models import Data, Dataset
+from datasets.trash import entries
 from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import Status
 from tests.cast import make_cast, make_data, make_dataset, make_user, png
@@ -19,7 +20,7 @@ def operator() -> Client:
     return client
 
 
-def test_operator_deletes_a_dataset_with_its_files(operator: Client) -> None:
+def test_operator_moves_a_dataset_to_the_trash(operator: Client) -> None:
     data = make_data(make_dataset(make_cast().project), [("a.png", png())])
     key = data.files.get().key_in(data)
     assert workspace().exists(key)
@@ -27,7 +28,8 @@ def test_operator_deletes_a_dataset_with_its_files(operator: Client) -> None:
     assert operator.get(url).status_code == 200
     operator.post(url, {"post": "yes"})
     assert not Dataset.objects.exists()
-    assert not workspace().exists(key)
+    assert [entry.deleted_by for entry in entries([data.project])] == ["operator"]
+    assert workspace().exists(key)
 
 
 def test_what_is_at_work_stays_and_says_why(operator: Client) -> None:

@@ -11,6 +11,7 @@ from datasets.models import Data, Dataset, File
 from datasets.samples import random_files
 from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import Status
+from projects import trash
 from tests.cast import Cast, api, make_cast, make_data, make_dataset, png, run_work
 
 pytestmark = pytest.mark.django_db
@@ -211,14 +212,6 @@ def test_nothing_that_a_browser_would_run_is_served_as_such(cast: Cast) -> None:
         assert "private" in answer["Cache-Control"]
 
 
-def test_deleting_a_data_deletes_its_files(cast: Cast, photos: Data) -> None:
-    key, thumbnails = photos.files_key, photos.thumbnails_key
-    assert len(list(workspace().keys(thumbnails))) == 4
-    assert api(cast.erin).delete(url(photos)).status_code == 204
-    assert list(workspace().keys(key)) == list(workspace().keys(thumbnails)) == []
-    assert not File.objects.exists()
-
-
 def test_work_that_runs_is_not_deleted(cast: Cast, photos: Data) -> None:
     made = api(cast.alice).post(url(photos, "preprocess"), {"name": "x", "steps": FLIP}).json()
     data = Data.objects.get(pk=made["id"])
@@ -235,7 +228,9 @@ def test_work_that_runs_is_not_deleted(cast: Cast, photos: Data) -> None:
 def test_a_project_with_lineage_in_it_can_be_deleted(cast: Cast, photos: Data) -> None:
     made = api(cast.alice).post(url(photos, "preprocess"), {"name": "x", "steps": FLIP}).json()
     run_work(Data.objects.get(pk=made["id"]))
-    assert api(cast.alice).delete(reverse("api-project-detail", args=[cast.project.pk])).status_code == 204
+    project = reverse("api-project-detail", args=[cast.project.pk])
+    assert api(cast.alice).delete(f"{project}?forever=true").status_code == 204
+    trash.purge()
     assert not File.objects.exists()
 
 

@@ -7,6 +7,7 @@ from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import Status
 from jobs.models import Job, JobInput, Training
 from projects.models import Project
+from projects.trash import purge
 from tests.cast import api, make_cast, make_data, make_dataset, make_user, png
 
 pytestmark = pytest.mark.django_db
@@ -105,8 +106,10 @@ def test_deleting_a_project_deletes_all_that_is_in_it() -> None:
     )
     thumbnail = data.files.get().thumbnail_key
     assert workspace().exists(thumbnail)
-    assert api(cast.alice).delete(f"{URL}{cast.project.pk}/").status_code == 204
+    assert api(cast.alice).delete(f"{URL}{cast.project.pk}/?forever=true").status_code == 204
     assert not Project.objects.exists()
+    purge()
+    assert not Project.everything.exists()
     assert not workspace().exists(thumbnail)
     assert not list(workspace().keys("project"))
 

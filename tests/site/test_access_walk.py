@@ -9,10 +9,14 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from datasets.models import Data, File
+from datasets.models import Connection, Data, File
+from datasets.trash import delete_data, delete_dataset
 from deployments.models import Deployment, DeploymentToken, PredictionJob
+from dlmodeler_site.access import Role
 from dlmodeler_site.work.models import Status
 from jobs.models import Job, JobInput, Training
+from projects.members import Member, create_project
+from projects.trash import delete_project
 from tests.cast import Cast, make_cast, make_dataset
 
 pytestmark = pytest.mark.django_db
@@ -46,6 +50,7 @@ class Route:
             if word.startswith("<"):
                 parameter = word.strip("<>").split(":")[-1]
                 kind = parameter.removesuffix("_pk") if parameter.endswith("_pk") else words[position - 1]
+                kind = f"trashed {kind}" if "trash" in words[:position] else kind
                 assert kind in keys, f"the walk has no object for {self.pattern}: add one for “{kind}”"
                 word = str(keys[kind])
             filled.append(word)
@@ -87,7 +92,19 @@ def keys(cast: Cast) -> dict[str, Any]:
     prediction_job = PredictionJob.objects.create(
         deployment=deployment, data=data, name="prediction", slug="prediction", status=Status.COMPLETED
     )
+    connection = Connection.objects.create(project=cast.project, name="store", access_key="x", ciphertext=b"")
+    trashed_dataset = make_dataset(cast.project, "old")
+    trashed_data = Data.objects.create(dataset=dataset, name="old", slug="old")
+    trashed_project = create_project(cast.alice, name="old", description="x", members=[Member("bob", Role.VIEWER)])
+    delete_dataset(trashed_dataset)
+    delete_data(trashed_data)
+    delete_project(trashed_project)
     return {
+        "connections": connection.pk,
+        "trashed datasets": trashed_dataset.pk,
+        "trashed data": trashed_data.pk,
+        "trashed projects": trashed_project.pk,
+        "trashed trash": trashed_project.pk,
         "project": cast.project.pk,
         "projects": cast.project.pk,
         "dataset": dataset.pk,
