@@ -120,7 +120,7 @@ class ConnectionViewSet(ListModelMixin, ScopedViewSet):
     @action(detail=True, methods=["post"])
     def check(self, request: Request, pk: int) -> Response:
         """List and get again; answers the connection, or the error that is then on it."""
-        connection = usable_connection(request.user, pk)  # type: ignore[arg-type]
+        connection = usable_connection(request.user, pk)
         check_connection(connection)
         return Response(self.get_serializer(self.visible()).data)
 
@@ -135,7 +135,7 @@ class ConnectionViewSet(ListModelMixin, ScopedViewSet):
     @action(detail=True, filter_backends=[], pagination_class=None)
     def browse(self, request: Request, pk: int) -> Response:
         """Folders and objects below a prefix, 1,000 at a time; without one, the bucket's or the buckets."""
-        connection = usable_connection(request.user, pk)  # type: ignore[arg-type]
+        connection = usable_connection(request.user, pk)
         parameters = request.query_params
         level: Level = browse(connection, parameters.get("prefix", ""), cursor=parameters.get("cursor", ""))
         return Response(LevelSerializer(level).data)

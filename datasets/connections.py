@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils import timezone
 
 from datasets.models import Connection, Data, Export
 from datasets.object_storage import PATIENT, Access, ObjectStorage
-from dlmodeler_site.access import get_visible
+from dlmodeler_site.access import User, get_visible
 from dlmodeler_site.audit import record_change
 from dlmodeler_site.encryption import Unreadable, decrypt, encrypt
 from dlmodeler_site.errors import Conflict, UserError

@@ -34,7 +34,7 @@ _data = Data.objects.select_related("dataset__project", "creator", "parent__data
 def data_create(request: HttpRequest, pk: int) -> HttpResponse:
     """Add a raw data to a dataset; the page then uploads the files into it."""
     dataset = get_editable(Dataset.objects.select_related("project"), request.user, pk=pk)
-    form = DataForm(request.POST or None)
+    form = DataForm(request.POST or None, initial=request.GET)
     if request.method == "POST":
         if not form.is_valid():
             return JsonResponse({"errors": form.errors}, status=400)

@@ -54,7 +54,7 @@ def dataset_list(request: HttpRequest, project_pk: int) -> HttpResponse:
 def dataset_create(request: HttpRequest, project_pk: int) -> HttpResponse:
     """Make a dataset and its first data; the page then uploads the files into it."""
     project = get_editable(Project.objects.all(), request.user, pk=project_pk)
-    form = NewDatasetForm(request.POST or None)
+    form = NewDatasetForm(request.POST or None, initial=request.GET)
     if request.method == "POST":
         if not form.is_valid():
             return JsonResponse({"errors": form.errors}, status=400)

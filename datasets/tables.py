@@ -36,6 +36,19 @@ class DataTable(SiteTable):
         order_by = "-created_at"
 
 
+class ConnectionTable(SiteTable):
+    name = cell("datasets/connection_name", verbose_name=_("Name"), attrs=MAIN)
+    endpoint = tables.Column(verbose_name=_("Endpoint"), default="AWS", attrs=TEXT)
+    bucket = cell("datasets/connection_bucket", verbose_name=_("Bucket"))
+    checked_at = cell("datasets/connection_state", verbose_name=_("State"))
+    creator = created_by()
+    created_at = moment(_("Created"))
+    actions = row_actions("datasets/connection_actions")
+
+    class Meta:
+        order_by = "name"
+
+
 class FileTable(SiteTable):
     thumbnail = cell("datasets/file_thumbnail", verbose_name="", orderable=False)
     name = cell("datasets/file_name", verbose_name=_("Name"), attrs=MAIN)

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from datasets import data_views, dataset_views, preprocess_views, trash_views
+from datasets import connection_views, data_views, dataset_views, import_views, preprocess_views, trash_views
 
 app_name = "datasets"
 urlpatterns = [
@@ -17,11 +17,23 @@ urlpatterns = [
     path("trash/datasets/<int:pk>/delete/", trash_views.dataset_end, name="dataset-delete-forever"),
     path("trash/data/<int:pk>/restore/", trash_views.data_restore, name="data-restore"),
     path("trash/data/<int:pk>/delete/", trash_views.data_end, name="data-delete-forever"),
+    path("projects/<int:project_pk>/data/import/", import_views.dataset_import, name="import"),
+    path("projects/<int:project_pk>/connections/", connection_views.connection_list, name="connections"),
+    path("projects/<int:project_pk>/connections/new/", connection_views.connection_create, name="connection-create"),
+    path("projects/<int:project_pk>/connections/objects/", import_views.objects, name="objects"),
+    path(
+        "projects/<int:project_pk>/connections/<int:pk>/check/",
+        connection_views.connection_check,
+        name="connection-check",
+    ),
+    path("connections/<int:pk>/edit/", connection_views.connection_edit, name="connection-edit"),
+    path("connections/<int:pk>/delete/", connection_views.connection_delete, name="connection-delete"),
     path("datasets/<int:pk>/", dataset_views.dataset_detail, name="dataset"),
     path("datasets/<int:pk>/edit/", dataset_views.dataset_edit, name="dataset-edit"),
     path("datasets/<int:pk>/delete/", dataset_views.dataset_delete, name="dataset-delete"),
     path("datasets/<int:pk>/delete-preview/", trash_views.dataset_delete_preview, name="dataset-delete-preview"),
     path("datasets/<int:pk>/add/", data_views.data_create, name="data-create"),
+    path("datasets/<int:pk>/import/", import_views.data_import, name="data-import"),
     path("data/<int:pk>/", data_views.data_detail, name="data"),
     path("data/<int:pk>/files/", data_views.data_files, name="data-files"),
     path("data/<int:pk>/status/", data_views.data_status, name="data-status"),

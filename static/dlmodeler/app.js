@@ -169,6 +169,7 @@
       if (field.type === "radio") names.add(field.name);
       else if (field.type === "checkbox" ? !field.checked : !field.value.trim()) return false;
     }
+    if ([...form.querySelectorAll("[data-browser-values][data-required]")].some((place) => !place.children.length)) return false;
     return [...names].every((name) => form.querySelector(`[name="${CSS.escape(name)}"]:checked`));
   }
 
@@ -187,6 +188,18 @@
       if (form) updateSubmit(form);
     });
   }
+
+  // Links in [data-carry="name …"] take along what was typed into these fields.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("[data-carry] a");
+    if (!link) return;
+    const address = new URL(link.href);
+    for (const name of link.closest("[data-carry]").dataset.carry.split(" ")) {
+      const typed = document.querySelector(`form [name="${CSS.escape(name)}"]`)?.value;
+      if (typed) address.searchParams.set(name, typed);
+    }
+    link.href = address;
+  });
 
   /* -- Selecting rows ---------------------------------------------------------------------- */
   // <input type=checkbox data-select-all="row"> ticks all named "row"; [data-needs-selection="row"] is enabled by one ticked.
