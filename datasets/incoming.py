@@ -15,6 +15,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 _PREFIX = "request-"
+_DATA_PREFIX = "data-"
 _YOUNG_S = 60
 _SILENCE_S = 60
 
@@ -39,6 +40,11 @@ def request_folder() -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(descriptor)
+
+
+def data_folder(data_id: int) -> Path:
+    """The folder for what is fetched for one data, over all attempts of its inspection."""
+    return Path(settings.DLM_INCOMING) / f"{_DATA_PREFIX}{data_id}"
 
 
 def write_file(path: Path, chunks: Iterable[bytes]) -> ReceivedFile:

@@ -9,6 +9,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from datasets import results
+from datasets.incoming import data_folder
 from dlmodeler_site.access import Kept, ScopedQuerySet, User
 from dlmodeler_site.audit import STATE_OF_WORK, audited
 from dlmodeler_site.compute.base import cpu_count
@@ -204,6 +205,11 @@ class Data(Work):
         return f"thumbnails/{self.pk}"
 
     @property
+    def archives_key(self) -> str:
+        """Where archives wait to be unpacked: outside of the folder, like the log."""
+        return f".work/{self._meta.label_lower}/{self.pk}/archives"
+
+    @property
     def log_key(self) -> str:
         """Outside of the folder, which holds the users' files alone."""
         return f".work/{self._meta.label_lower}/{self.pk}/log.txt"
@@ -228,23 +234,28 @@ class Data(Work):
         source = self if self.parent is None else self.parent
         states = (File.State.PENDING,) if self.parent is None else (File.State.OK,)
         write_jsonl(run.input / "files.jsonl", source.staged_files(*states))
-        spec = {"files": "input/files.jsonl", "thumbnail_px": THUMBNAIL_PX, "workers": cpu_count()}
+        spec: dict[str, Any] = {"files": "input/files.jsonl", "thumbnail_px": THUMBNAIL_PX, "workers": cpu_count()}
         if self.parent is not None:
-            spec |= {"steps": self.steps, "on_error": self.on_error}
-        return spec
+            return spec | {"steps": self.steps, "on_error": self.on_error}
+        write_jsonl(run.input / "names.jsonl", self._names_beside())
+        return spec | {
+            "names": "input/names.jsonl",
+            "incoming": str(data_folder(self.pk)),
+            "archive_limits": {"entries": settings.DLM_ARCHIVE_MAX_ENTRIES},
+        }
 
     def publish(self, run: RunFolder) -> None:
         results.publish(self, run)
         if self.file_count == 0:
             results.seal(self)
-            results.drop_rejected(self)
+            results.tidy(self)
             raise results.nothing_sound(self)
 
     def record(self, run: RunFolder) -> None:
         results.seal(self)
 
     def settle(self) -> None:
-        results.drop_rejected(self)
+        results.tidy(self)
 
     def staged_files(self, *states: str) -> Iterator[dict[str, Any]]:
         """The manifest of the files in these states, with local paths to read them from."""
@@ -252,13 +263,24 @@ class Data(Work):
         while batch := list(islice(files, 2000)):
             paths = workspace().local_paths([(file.key_in(self), file.sha256) for file in batch])
             for file, path in zip(batch, paths, strict=True):
-                yield {
+                row = {
                     "id": file.pk,
                     "name": file.name,
                     "path": str(path),
                     "label": file.label,
                     "sha256": file.sha256,
                 }
+                if file.is_packed:
+                    row |= {"archive": True, "labelled_by_folder": file.labelled_by_folder}
+                yield row
+
+    def _names_beside(self) -> Iterator[dict[str, Any]]:
+        """The names of rows that an inspection is not given, but for those that it will write again."""
+        waiting = self.files.filter(state=File.State.PENDING)
+        written = self.files.filter(source=File.Source.ARCHIVE, source_key__in=waiting.values("name"))
+        rows = self.files.exclude(state=File.State.PENDING).exclude(pk__in=written.values("pk"))
+        for name, state in rows.values_list("name", "state").iterator(chunk_size=2000):
+            yield {"name": name, "has_file": state == File.State.OK}
 
 
 class FileQuerySet(ScopedQuerySet):
@@ -277,7 +299,10 @@ class File(models.Model):
         REJECTED = "rejected", _("Rejected")
 
     class Source(models.TextChoices):
-        """Where a pending file's content is to come from; blank: it is in the workspace."""
+        """Where a pending file's content is to come from; blank: it is in the workspace.
+
+        A file that is not pending any more came from an archive or an object, whose name is its `source_key`.
+        """
 
         ARCHIVE = "archive", _("Archive to unpack")
         OBJECT = "object", _("Object to fetch")
@@ -315,9 +340,14 @@ class File(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def is_packed(self) -> bool:
+        """Whether it is an archive that waits to be unpacked."""
+        return self.source == self.Source.ARCHIVE and self.state == self.State.PENDING
+
     def key_in(self, data: Data) -> str:
         """The file's key; `data` is its data, passed so that no query is needed."""
-        return f"{data.files_key}/{self.name}"
+        return f"{data.archives_key if self.is_packed else data.files_key}/{self.name}"
 
     @property
     def key(self) -> str:

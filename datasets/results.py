@@ -7,10 +7,12 @@ transaction over 100,000 rows would keep every other writer waiting.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from datasets.incoming import data_folder
 from dlmodeler_site.compute.run_folder import RunFolder, read_jsonl
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.sentences import Sentence as _
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 BATCH = 1000
 REASONS = 5
 COMMON = ("state", "error", "content", "size_bytes", "sha256", "width", "height", "mode", "format", "has_thumbnail")
+OF_MEMBERS = (*COMMON, "label", "source", "source_key")
 
 
 def publish(data: Data, run: RunFolder) -> None:
@@ -30,34 +33,49 @@ def publish(data: Data, run: RunFolder) -> None:
     rows = read_jsonl(run.output / "files.jsonl")
     if data.parent_id is not None:
         data.files.all().delete()  # of an attempt that died here
+    archives: dict[int, str] = {}
     while batch := list(islice(rows, BATCH)):
-        # What is not there any more was moved by that attempt.
         workspace().put_files(
-            Put(f"{data.files_key}/{row['name']}", run.path / row["file"], row.get("sha256") or "")
+            Put(f"{data.files_key}/{row['name']}", run.path / row["file"], row["sha256"])
             for row in batch
-            if row.get("file") and (run.path / row["file"]).exists()
+            if row.get("file") and (run.path / row["file"]).exists()  # else that attempt moved it already
         )
+        files = _write(data, batch, archives)
         workspace().put_files(
             Put(file.thumbnail_key, run.path / row["thumbnail"])
-            for file, row in zip(_write(data, batch), batch, strict=True)
+            for file, row in zip(files, batch, strict=True)
             if row.get("thumbnail") and (run.path / row["thumbnail"]).exists()
         )
     _total(data)
 
 
 def seal(data: Data) -> None:
-    """Save the totals and the manifest's hash; part of the completing transaction."""
+    """Save the totals and the manifest's hash; part of the completing transaction.
+
+    What was unpacked is no file of the data any more; archives that were refused stay as such.
+    """
+    from datasets.models import File
+
+    data.files.filter(state=File.State.PENDING).exclude(source="").delete()
     data.save(update_fields=["file_count", "rejected_count", "content", "manifest_sha256", "size_bytes", "changed_at"])
 
 
-def drop_rejected(data: Data) -> None:
-    """Delete the bytes of rejected uploads; their rows stay and say why."""
+def tidy(data: Data) -> None:
+    """Delete the bytes that the data does not need any more: of rejected uploads, and of what it was made from."""
     from datasets.models import File
 
     # SECURITY: a file refused for its name (`../x`) was never stored and has no hash; its name must not become a key.
     stored = data.files.filter(state=File.State.REJECTED).exclude(sha256="")
     names = stored.values_list("name", flat=True).iterator(chunk_size=BATCH)
     workspace().delete_files(f"{data.files_key}/{name}" for name in names)
+    drop_sources(data)
+
+
+def drop_sources(data: Data) -> None:
+    """Delete archives and what was fetched; the files that came of it are in their places."""
+    if data.parent_id is None:
+        workspace().delete_tree(data.archives_key)
+        shutil.rmtree(data_folder(data.pk), ignore_errors=True)
 
 
 def nothing_sound(data: Data) -> UserError:
@@ -77,15 +95,32 @@ def nothing_sound(data: Data) -> UserError:
     return UserError(joined("\n", (what, *lines)), reason="all_rejected")
 
 
-def _write(data: Data, rows: list[dict[str, Any]]) -> list[File]:
+def _write(data: Data, rows: list[dict[str, Any]], archives: dict[int, str]) -> list[File]:
+    """Write the rows of the files, and answer them in order. `archives`: names of those that members came from."""
     from datasets.models import File
 
-    if data.parent_id is None:  # the rows exist, one for each uploaded file
-        files = [File(pk=row["id"], data_id=data.pk, name=row["name"], **_values(row)) for row in rows]
-        return File.objects.bulk_create(files, update_conflicts=True, unique_fields=["id"], update_fields=COMMON)
-    return File.objects.bulk_create(
-        [File(data_id=data.pk, name=row["name"], label=row.get("label") or "", **_values(row)) for row in rows]
+    files = [File(pk=row["id"], data_id=data.pk, name=row["name"], **_values(row)) for row in rows]
+    if data.parent_id is not None:
+        for file, row in zip(files, rows, strict=True):
+            file.pk, file.label = None, row.get("label") or ""
+        return File.objects.bulk_create(files)
+    members: list[File] = []
+    if unknown := {row["archive_id"] for row in rows if row["id"] is None} - archives.keys():
+        archives |= dict(data.files.filter(pk__in=unknown).values_list("pk", "name"))
+    for file, row in zip(files, rows, strict=True):
+        if file.pk is None:
+            file.label, file.source = row.get("label") or "", File.Source.ARCHIVE
+            file.source_key = archives[row["archive_id"]]
+            members.append(file)
+    # The rows of what was uploaded or listed exist; those of members do, if an attempt died here.
+    File.objects.bulk_create(
+        [file for file in files if file.pk is not None],
+        update_conflicts=True,
+        unique_fields=["id"],
+        update_fields=COMMON,
     )
+    File.objects.bulk_create(members, update_conflicts=True, unique_fields=["data", "name"], update_fields=OF_MEMBERS)
+    return files
 
 
 def _values(row: dict[str, Any]) -> dict[str, Any]:

@@ -3,57 +3,75 @@
 import json
 import sys
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from datasets.inspection.archives import MemberDamaged
 from datasets.inspection.files import FileReport, inspect_file
-from datasets.inspection.parallel import count_lines, map_files
+from datasets.inspection.parallel import map_files
+from datasets.inspection.sources import SourceFile, Sources
 from dlmodeler_site.compute.entry import run_main
-from dlmodeler_site.compute.run_folder import RunFolder, read_jsonl
+from dlmodeler_site.compute.run_folder import RunFolder
 from dlmodeler_site.sentences import Sentence as _
+
+
+class _Outcome(NamedTuple):
+    source: SourceFile
+    report: FileReport
 
 
 def inspect(run: RunFolder) -> None:
     spec = run.spec
-    manifest = run.path / spec["files"]
     (run.output / "thumbnails").mkdir(parents=True, exist_ok=True)
     counts = {"ok": 0, "rejected": 0}
+    sources = Sources.of(run)
     with open(run.output / "files.jsonl", "w", encoding="utf-8") as output:
-        rows = map_files(
+        outcomes = map_files(
             run,
-            partial(_inspect_row, run, spec["thumbnail_px"]),
-            read_jsonl(manifest),
-            total=count_lines(manifest),
+            partial(_inspect, run, spec["thumbnail_px"]),
+            sources.stream(),
+            total=sources.total,
             workers=spec["workers"],
-            lost=partial(_lost_row, run),
+            lost=_lost,
         )
-        for state, line in rows:
-            counts[state] += 1
-            output.write(line)
-    run.finish(**counts)
+        for source, report in outcomes:
+            counts[report.state] += 1
+            output.write(json.dumps(_row(run, source, report), ensure_ascii=False) + "\n")
+            if source.is_new and not source.refusal and report.state == "rejected":
+                source.path.unlink(missing_ok=True)
+    sources.check_complete()
+    run.finish(**counts, skipped=sources.skipped)
 
 
-def _inspect_row(run: RunFolder, thumbnail_px: int, row: dict[str, Any]) -> tuple[str, str]:
-    thumbnail = run.output / "thumbnails" / f"{row['id']}.jpg"
-    report = inspect_file(Path(row["path"]), row["name"], thumbnail, thumbnail_px=thumbnail_px)
-    return _line(run, row, report)
+def _inspect(run: RunFolder, thumbnail_px: int, source: SourceFile) -> _Outcome:
+    if source.refusal:
+        return _Outcome(source, _refused(source, *source.refusal))
+    try:
+        source.bring()
+    except MemberDamaged as error:
+        return _Outcome(source, _refused(source, error.message, error.reason))
+    thumbnail = run.output / "thumbnails" / f"{source.key}.jpg"
+    return _Outcome(source, inspect_file(source.path, source.name, thumbnail, thumbnail_px=thumbnail_px))
 
 
-def _lost_row(run: RunFolder, row: dict[str, Any]) -> tuple[str, str]:
-    report = FileReport(
-        state="rejected",
-        error=_("The file could not be read: its decoder crashed or ran out of memory."),
-        reason="decoder_crashed",
-        content="",
-        sha256=row.get("sha256", ""),  # by which the site knows that there are bytes to delete
-        size_bytes=Path(row["path"]).stat().st_size,
-    )
-    return _line(run, row, report)
+def _lost(source: SourceFile) -> _Outcome:
+    message = _("The file could not be read: its decoder crashed or ran out of memory.")
+    return _Outcome(source, _refused(source, message, "decoder_crashed"))
 
 
-def _line(run: RunFolder, row: dict[str, Any], report: FileReport) -> tuple[str, str]:
-    fields = {"id": row["id"], "name": row["name"], **report.as_row(run_folder=run.path)}
-    return report.state, json.dumps(fields, ensure_ascii=False) + "\n"
+def _refused(source: SourceFile, error: str, reason: str) -> FileReport:
+    size_bytes = source.size_bytes or (source.path.stat().st_size if source.path.is_file() else 0)
+    return FileReport("rejected", error, reason, content="", sha256=source.sha256, size_bytes=size_bytes)
+
+
+def _row(run: RunFolder, source: SourceFile, report: FileReport) -> dict[str, Any]:
+    row = {"id": source.id, "name": source.name, **report.as_row(run_folder=run.path)}
+    if source.archive_id is not None:
+        row |= {"archive_id": source.archive_id, "label": source.label}
+    if source.is_new:
+        is_kept = report.state == "ok"
+        row["file"] = str(source.path) if is_kept else None
+        row["sha256"] = report.sha256 if is_kept else ""  # by which the site knows that there are bytes to delete
+    return row
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import TypeVar
@@ -27,7 +26,7 @@ _stop: Event
 def map_files(
     run: RunFolder,
     work: Callable[[Item], Result],
-    items: Iterable[Item],
+    items: Iterable[Item | None],
     *,
     total: int,
     workers: int,
@@ -35,9 +34,10 @@ def map_files(
 ) -> Generator[Result]:
     """Yield `work(item)` of every item, in any order, from `workers` processes.
 
-    At most two chunks per worker are under way, so memory does not grow with the items. Publishes the progress and
-    raises `StopRequested` as `RunFolder.check_stop` does. An item whose worker dies (a crash in a decoder, or out of
-    memory) even when it is worked on alone yields `lost(item)`.
+    At most two chunks per worker are under way, so memory does not grow with the items. None among these says that the
+    next is not there yet, and that those before it shall not wait. Publishes the progress and raises `StopRequested` as
+    `RunFolder.check_stop` does. An item whose worker dies (a crash in a decoder, or out of memory) even when it is
+    worked on alone yields `lost(item)`; `work` may see an item twice.
     """
     chunks = _chunks(items)
     done, published = 0, 0.0
@@ -75,14 +75,17 @@ def _map_chunks(
     try:
         while True:
             run.check_stop()
-            for chunk in islice(chunks, 2 * workers - len(pending)):
+            while len(pending) < 2 * workers and (chunk := next(chunks, None)) is not None:
+                if not chunk:  # nothing is there yet
+                    break
                 try:
                     pending[pool.submit(_work_on, work, chunk)] = chunk
                 except BrokenProcessPool:
                     broken.append(chunk)
                     raise
-            if not pending:
-                return
+            else:
+                if not pending:
+                    return
             finished, _ = wait(pending, timeout=_PROGRESS_INTERVAL_S, return_when=FIRST_COMPLETED)
             for future in finished:
                 yield from future.result()
@@ -111,9 +114,16 @@ def _start_worker(parent: int, stop: Event) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, _CHUNK)):
+def _chunks(items: Iterable[Item | None]) -> Iterator[list[Item]]:
+    """The items in lists, an empty one where the next item is not there yet."""
+    chunk: list[Item] = []
+    for item in items:
+        if item is not None:
+            chunk.append(item)
+        if item is None or len(chunk) == _CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
         yield chunk
 
 

@@ -260,7 +260,7 @@ class TestRun:
         assert start(run).wait(timeout=60) == 0
         found = sorted(read_jsonl(run.output / "files.jsonl"), key=lambda row: row["id"])
         assert [(row["id"], row["name"]) for row in found] == [(row["id"], row["name"]) for row in rows]
-        assert run.result() == {"ok": 30, "rejected": 40}
+        assert run.result() == {"ok": 30, "rejected": 40, "skipped": 0}
         assert all(
             (run.path / row["thumbnail"]).exists() == (row["content"] == "image") for row in found if row["thumbnail"]
         )
