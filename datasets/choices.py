@@ -1,4 +1,4 @@
-"""What other apps' forms offer: the completed data of a project, and the tree that they are picked from."""
+"""What other apps' forms offer: the completed data of a project."""
 
 from datasets.models import Data, DataQuerySet
 from dlmodeler_site.work.models import Status

@@ -12,11 +12,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from datasets import versions
-from datasets.choices import IMAGES, TABLES
+from datasets.browse import data_nodes, dataset_nodes
 from datasets.forms import NewDatasetForm
 from datasets.models import Data, Dataset
 from datasets.tables import DatasetTable, DataTable
 from datasets.trash import delete_dataset
+from dlmodeler_site import tree
 from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.forms import NamedForm, errors_on
@@ -54,7 +55,7 @@ def dataset_list(request: HttpRequest, project_pk: int) -> HttpResponse:
 def dataset_create(request: HttpRequest, project_pk: int) -> HttpResponse:
     """Make a dataset and its first data; the page then uploads the files into it."""
     project = get_editable(Project.objects.all(), request.user, pk=project_pk)
-    form = NewDatasetForm(request.POST or None, initial=request.GET)
+    form = NewDatasetForm(request.POST or None)
     if request.method == "POST":
         if not form.is_valid():
             return JsonResponse({"errors": form.errors}, status=400)
@@ -154,17 +155,10 @@ def dataset_bulk_delete(request: HttpRequest, project_pk: int) -> HttpResponse:
 @login_required
 @require_safe
 def browse(request: HttpRequest, project_pk: int) -> HttpResponse:
-    """A level of the tree project > dataset > data; `?content=image|table` says which data can be chosen."""
+    """A level of the tree of data; `?content=image|table` says which can be chosen."""
     project = get_visible(Project.objects.all(), request.user, pk=project_pk)
     content = request.GET.get("content", "")
-    context: dict[str, Any] = {"project": project, "content": content}
-    if (dataset_pk := whole_number(request, "dataset")) is not None:
-        dataset = get_visible(project.datasets.select_related("project"), request.user, pk=dataset_pk)
-        contents = {"image": IMAGES, "table": TABLES}.get(content, tuple(Data.Content))
-        data = dataset.data.select_related("dataset__project")
-        choosable = set(data.filter(status="completed", content__in=contents).values_list("pk", flat=True))
-        context |= {"level": "data", "nodes": [(each, each.pk in choosable) for each in data]}
-    elif request.GET.get("level") == "datasets":
-        datasets = project.datasets.annotate(data_count=Count("data", filter=Q(data__status="completed")))
-        context |= {"level": "datasets", "nodes": datasets.order_by("name")}
-    return render(request, "datasets/_browse.html", context)
+    if (dataset_pk := whole_number(request, "dataset")) is None:
+        return tree.answer(request, dataset_nodes(project, content=content))
+    dataset = get_visible(project.datasets.all(), request.user, pk=dataset_pk)
+    return tree.answer(request, data_nodes(dataset, content=content))

@@ -10,12 +10,13 @@ from django.views.decorators.http import require_GET, require_POST
 from datasets.steps import described_steps
 from deployments import deploy
 from deployments.addresses import address_of, serving_base
-from deployments.browse import model_nodes, training_of
+from deployments.browse import job_nodes, model_nodes, training_nodes, training_of
 from deployments.forms import DeploymentForm, TokenForm
 from deployments.models import Deployment, DeploymentToken
 from deployments.pages import deployment_frame
 from deployments.tables import DeploymentTable
 from deployments.tokens import create_token, first_token, revoke_token, rotate_token, show_token
+from dlmodeler_site import tree
 from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.forms import NamedForm, errors_on
 from dlmodeler_site.lists import is_searched, paged, searched
@@ -90,8 +91,11 @@ def preprocessing_fragment(request: HttpRequest, project_pk: int) -> HttpRespons
 def browse(request: HttpRequest, project_pk: int) -> HttpResponse:
     """A level of the tree of model files."""
     project = get_visible(Project.objects.all(), request.user, pk=project_pk)
-    nodes = model_nodes(project, job_pk=whole_number(request, "job"), training_pk=whole_number(request, "training"))
-    return render(request, "deployments/_browse.html", {"nodes": nodes})
+    if (training_pk := whole_number(request, "training")) is not None:
+        return tree.answer(request, model_nodes(project, training_pk))
+    if (job_pk := whole_number(request, "job")) is not None:
+        return tree.answer(request, training_nodes(project, job_pk))
+    return tree.answer(request, job_nodes(project))
 
 
 @login_required

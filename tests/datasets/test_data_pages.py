@@ -186,8 +186,10 @@ def test_the_browser_leads_to_completed_data_of_the_asked_content(cast: Cast, ph
     create_raw_data(photos.dataset, cast.alice, name="unfinished")
     client = browser(cast.bob)
     url = page("browse", cast.project.pk)
-    assert f"/mnt/{cast.project.files_key}/data" in client.get(url).text
-    assert f"dataset={photos.dataset_id}" in client.get(url, {"level": "datasets"}).text
+    top = client.get(url, {"content": "image"}).text
+    assert f"/mnt/{cast.project.files_key}/data" in top
+    assert 'aria-expanded="true"' in top
+    assert f'data-expand="{url}?content=image&amp;dataset={photos.dataset_id}"' in top
     leaf = client.get(url, {"dataset": photos.dataset_id, "content": "image"}).text  # type: ignore[arg-type]
     assert f'data-value="{photos.pk}" data-path="{photos.path}"' in leaf
     assert "unfinished" in leaf

@@ -95,7 +95,9 @@ def test_create_keeps_what_was_typed_and_marks_the_wrong_field(cast: Cast, tmp_p
 
 def test_the_browser_leads_from_the_job_to_the_model_file(cast: Cast, tmp_path: Path) -> None:
     training = make_training(cast, tmp_path)
-    assert "classify" in page(cast.erin, "browse", cast.project.pk)
+    top = page(cast.erin, "browse", cast.project.pk)
+    assert f"/mnt/{cast.project.files_key}/model" in top
+    assert "classify" in top
     assert "colours" in page(cast.erin, "browse", cast.project.pk, query=f"?job={training.job_id}")
     assert training.model_files[0] in page(cast.erin, "browse", cast.project.pk, query=f"?training={training.pk}")
 

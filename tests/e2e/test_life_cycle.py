@@ -34,11 +34,10 @@ def create_data(page: Page, name: str, files: list[Path]) -> None:
 
 
 def choose_path(page: Page, label: str, dataset: str, data: str) -> None:
-    """Pick a data in a path browser, opening each folder on the way."""
+    """Pick a data in a path browser, opening the dataset's folder."""
     picker = page.locator("[data-path-picker]").filter(has=page.locator("label", has_text=label)).first
     picker.locator("button[data-bs-target]").click()
     dialog = picker.get_by_role("dialog")
-    dialog.get_by_role("treeitem", name="/mnt/project/").click()
     dialog.locator("[data-expand]", has_text=dataset).last.click()
     dialog.locator("[data-value]", has_text=data).click()
     dialog.get_by_role("button", name="Select").click()
