@@ -17,13 +17,14 @@ from datasets.models import Data, File
 from datasets.multipart import CHUNK_BYTES, Interrupted, MultipartError, Part, read_parts
 from dlmodeler_site.errors import Conflict, UserError
 from dlmodeler_site.sentences import Sentence as _
-from dlmodeler_site.storage import workspace
+from dlmodeler_site.storage import Put, workspace
 from dlmodeler_site.work.models import Status
 
 _BATCH_FILES = 100
 _BATCH_BYTES = 64 << 20
 _MAX_FIELD_BYTES = 8 << 10
 _OVERHEAD_BYTES = 16 << 20  # of multipart headers and paths, beside the files' own bytes
+_IN_THE_WAY = (IsADirectoryError, NotADirectoryError, FileExistsError)
 _OPTIONS = ("unzip", "labels_from_folders")
 
 
@@ -291,25 +292,23 @@ def _batches(files: list[_File]) -> Iterator[list[_File]]:
 
 def _keep(data: Data, batch: list[_File]) -> dict[str, str]:
     """Put the bytes in place and write the rows; answers the errors of those that have no place."""
-    with transaction.atomic():
+    puts = {file.name: Put(f"{data.files_key}/{file.name}", file.received.path, file.received.sha256) for file in batch}
+    with workspace().ahead(puts[file.name] for file in batch if not file.error) as ahead, transaction.atomic():
         # RACE: a commit must come before or after, never between the bytes and the rows.
         status = Data.objects.select_for_update().filter(pk=data.pk).values_list("status", flat=True).first()
         check_open(data, status or Status.CANCELLED)
         stored = data.files.filter(name__in=[file.name for file in batch]).exclude(sha256="")
         stored_names = set(stored.values_list("name", flat=True))
-        blocked = _blocked_by_files(data, batch)
-        errors = {}
-        for file in batch:
-            if not file.error and (file.name in blocked or not _put(data, file)):
-                errors[file.name] = _in_the_way()
+        blocked = {puts[name].key for name in _blocked_by_files(data, batch)}
+        blocked |= _put([put for put in ahead if put.key not in blocked])
+        errors = {file.name: _in_the_way() for file in batch if not file.error and puts[file.name].key in blocked}
         File.objects.bulk_create(
             [_row(data, file, file.error or errors.get(file.name, "")) for file in batch],
             update_conflicts=True,
             unique_fields=["data", "name"],
             update_fields=["state", "error", "size_bytes", "sha256", "label"],
         )
-        for name in stored_names & {file.name for file in batch if file.error}:
-            workspace().delete(f"{data.files_key}/{name}")
+        workspace().delete_files(puts[file.name].key for file in batch if file.error and file.name in stored_names)
     return errors
 
 
@@ -323,13 +322,21 @@ def _blocked_by_files(data: Data, batch: list[_File]) -> set[str]:
     return {name for name, each in parents.items() if not files.isdisjoint(each)}
 
 
-def _put(data: Data, file: _File) -> bool:
-    """Move the bytes to their place; False where a folder or file of that name is in the way."""
+def _put(puts: list[Put]) -> set[str]:
+    """Move the bytes to their places; answers the keys that a folder or file of that name is in the way of."""
     try:
-        workspace().put_file(f"{data.files_key}/{file.name}", file.received.path)
-    except (IsADirectoryError, NotADirectoryError, FileExistsError):
-        return False
-    return True
+        workspace().put_files(puts)
+        return set()
+    except _IN_THE_WAY:
+        pass
+    blocked = set()
+    for put in puts:
+        try:
+            if put.source.exists():  # else it was put before the one that could not be
+                workspace().put_files([put])
+        except _IN_THE_WAY:
+            blocked.add(put.key)
+    return blocked
 
 
 def _row(data: Data, file: _File, error: str) -> File:

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,6 +33,8 @@ THREADS = 16
 PART_BYTES = 16 << 20
 MAX_KEY_BYTES = 1024
 _AT_ONCE = 1000  # keys that S3 lists and deletes in one request
+_SMALL_BYTES = 1 << 20
+_AHEAD = ".ahead"
 _FREE_SHARE = 0.1  # of the disk: below it, nothing that can be fetched again is kept
 _CONTENT = {"ContentType": "application/octet-stream"}  # SECURITY: no browser runs it, whoever may read the bucket
 _TRANSFER = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=4)
@@ -80,6 +83,20 @@ class S3Workspace(S3Storage):
 
     def put_files(self, files: Iterable[Put]) -> None:
         _in_threads(self._put, files)
+
+    @contextmanager
+    def ahead(self, files: Iterable[Put]) -> Iterator[list[Put]]:
+        """What is large is put under another key at first: S3 copies it in no time."""
+        puts = [
+            replace(put, ahead_key=f"{_AHEAD}/{uuid.uuid4().hex}") if put.source.stat().st_size > _SMALL_BYTES else put
+            for put in files
+        ]
+        large = [put for put in puts if put.ahead_key]
+        try:
+            _in_threads(lambda put: self._upload(put.source, put.ahead_key), large)
+            yield puts
+        finally:
+            self.delete_files(put.ahead_key for put in large)
 
     def put_tree(self, prefix: str, source: Path) -> None:
         self.put_files(puts_of_tree(prefix, source))
@@ -223,16 +240,22 @@ class S3Workspace(S3Storage):
             return self._client.head_object(Bucket=self.bucket_name, Key=self._key(name))
 
     def _put(self, put: Put) -> None:
-        key = self._key(put.key)
-        with self._told(put.key):
-            if put.source.stat().st_size > PART_BYTES:
-                self._client.upload_file(str(put.source), self.bucket_name, key, ExtraArgs=_CONTENT, Config=_TRANSFER)
-            else:
-                with open(put.source, "rb") as body:
-                    self._client.put_object(Bucket=self.bucket_name, Key=key, Body=body, **_CONTENT)
+        if put.ahead_key:
+            self._copy((put.ahead_key, put.key))
+        else:
+            self._upload(put.source, put.key)
         if put.sha256:
             _keep(put.source, put.sha256)
         put.source.unlink(missing_ok=True)
+
+    def _upload(self, source: Path, name: str) -> None:
+        key = self._key(name)
+        with self._told(name):
+            if source.stat().st_size > PART_BYTES:
+                self._client.upload_file(str(source), self.bucket_name, key, ExtraArgs=_CONTENT, Config=_TRANSFER)
+            else:
+                with open(source, "rb") as body:
+                    self._client.put_object(Bucket=self.bucket_name, Key=key, Body=body, **_CONTENT)
 
     def _copy(self, keys: tuple[str, str]) -> None:
         source, target = map(self._key, keys)

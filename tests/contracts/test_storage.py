@@ -149,6 +149,20 @@ def test_what_is_missing_is_not_found(storage: Workspace, tmp_path: Path) -> Non
     storage.delete_tree("missing")
 
 
+def test_what_is_put_in_a_transaction_is_brought_ahead_of_it(storage: Workspace, tmp_path: Path) -> None:
+    contents = {"a": b"small", "b": bytes(20 << 20), "c": bytes(2 << 20)}
+    puts = [Put(f"p/{key}", written(tmp_path / key, content)) for key, content in contents.items()]
+    with storage.ahead(puts) as ahead:
+        assert [put.key for put in ahead] == ["p/a", "p/b", "p/c"]
+        storage.put_files(ahead[:2])
+    assert {key: read(storage, f"p/{key}") for key in "ab"} == {key: contents[key] for key in "ab"}
+    assert [put.source.exists() for put in puts] == [False, False, True]
+    assert sorted(storage.keys("p")) == ["p/a", "p/b"]
+    with pytest.raises(RuntimeError), storage.ahead(puts[2:]):
+        raise RuntimeError
+    assert list(storage.keys(".ahead")) == []
+
+
 def test_trees_go_in_and_out(storage: Workspace, tmp_path: Path) -> None:
     written(tmp_path / "tree" / "a.txt")
     written(tmp_path / "tree" / "deep" / "b.txt")
