@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -15,6 +16,7 @@ from rest_framework.response import Response
 
 from datasets import trash, versions
 from datasets.content import file_answer, thumbnail_answer
+from datasets.download import download_answer
 from datasets.incoming import limit_silence
 from datasets.models import Data, Dataset, File
 from datasets.previews import preview_image
@@ -34,7 +36,7 @@ from datasets.serializers import (
 )
 from datasets.uploads import receive_files, skip_body
 from dlmodeler_site.access import get_editable, get_visible
-from dlmodeler_site.api import FOREVER, ScopedViewSet, idempotent, is_forever
+from dlmodeler_site.api import FOREVER, FileNegotiation, ScopedViewSet, idempotent, is_forever
 from dlmodeler_site.errors import UserError
 from projects.models import Project
 
@@ -155,6 +157,12 @@ class DataViewSet(ListModelMixin, ScopedViewSet):
     def profile(self, request: Request, pk: int) -> Response:
         """What the files are like, in numbers."""
         return Response(ProfileSerializer(profile(self.visible())).data)
+
+    @extend_schema(operation_id="data_download", responses={(200, "application/zip"): BINARY})
+    @action(detail=True, content_negotiation_class=FileNegotiation)
+    def download(self, request: Request, pk: int) -> HttpResponseBase:
+        """The sound files as a zip, and their labels in `labels.csv`; 503 while too many are under way."""
+        return download_answer(self.visible(), request._request)
 
     @extend_schema(request=PreprocessSerializer, responses={201: DataSerializer})
     @action(detail=True, methods=["post"])

@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -13,6 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from datasets import versions
 from datasets.dataset_views import dataset_frame, upload_target
+from datasets.download import download_answer
 from datasets.forms import DataForm
 from datasets.models import Data, Dataset, File
 from datasets.previews import first_rows
@@ -147,6 +149,13 @@ def data_balance(request: HttpRequest, pk: int) -> HttpResponse:
     files = data.files.filter(state=File.State.OK).exclude(label="").order_by()
     counted = list(files.values_list("label").annotate(count=Count("pk")).order_by("-count", "label")[:50])
     return JsonResponse({"labels": [label for label, _n in counted], "values": [count for _label, count in counted]})
+
+
+@login_required
+@require_safe
+def data_download(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """The data's files as a zip."""
+    return download_answer(get_visible(_data, request.user, pk=pk), request)
 
 
 @login_required

@@ -40,6 +40,7 @@ urlpatterns = [
     path("data/<int:pk>/status-cell/", data_views.data_status_cell, name="data-status-cell"),
     path("data/<int:pk>/sample/", data_views.data_sample, name="data-sample"),
     path("data/<int:pk>/balance/", data_views.data_balance, name="data-balance"),
+    path("data/<int:pk>/download/", data_views.data_download, name="data-download"),
     path("data/<int:pk>/upload/", data_views.data_upload, name="data-upload"),
     path("data/<int:pk>/commit/", data_views.data_commit, name="data-commit"),
     path("data/<int:pk>/stop/", data_views.data_stop, name="data-stop"),

@@ -10,13 +10,12 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin
-from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from dlmodeler_site.access import get_editable, get_visible
-from dlmodeler_site.api import ScopedViewSet, idempotent
+from dlmodeler_site.api import FileNegotiation, ScopedViewSet, idempotent
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.work import logs
 from jobs import preflight, submit
@@ -39,16 +38,6 @@ from jobs.serializers import (
     TrainingsRequestSerializer,
 )
 from projects.models import Project
-
-
-class FileNegotiation(BaseContentNegotiation):
-    """Any `Accept` will do: the answer is a file, its errors are JSON."""
-
-    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
-        return renderers[0], renderers[0].media_type
-
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        return parsers[0]
 
 
 class AlgorithmViewSet(GenericViewSet[Any]):
