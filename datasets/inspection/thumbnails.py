@@ -5,20 +5,33 @@ from pathlib import Path
 from PIL import Image
 
 from datasets.inspection.images import orientation, to_rgb, turn
+from datasets.inspection.looks import Look, look_at
 
 _QUALITY = 80
 # Modes that shrink well as they are; the others (palettes, wide values, one bit) become RGB first.
 _SHRINKABLE = ("RGB", "L", "RGBA", "LA", "CMYK")
 
 
-def write_thumbnail(image: Image.Image, path: Path, *, box_px: int) -> None:
-    """Write a JPEG of the decoded image, upright, within a square of `box_px` pixels; never larger than the image."""
+def write_thumbnail(image: Image.Image, path: Path, *, box_px: int) -> Look:
+    """Write a JPEG of the decoded image, upright, within a square of `box_px` pixels; never larger than the image.
+
+    Answers how the image looks.
+    """
     exif_orientation = orientation(image)
+    small = shrink(image, box_px)
+    look = look_at(small, exif_orientation)
+    small = turn(small, exif_orientation)
+    (small if small.mode == "L" else to_rgb(small)).save(path, "JPEG", quality=_QUALITY)
+    return look
+
+
+def shrink(image: Image.Image, box_px: int) -> Image.Image:
+    """The decoded image within a square of `box_px` pixels, not turned, in a mode that keeps its transparency."""
     if image.mode not in _SHRINKABLE or "transparency" in image.info:
-        image = to_rgb(image)
+        has_alpha = image.mode in ("P", "PA", "L", "RGB") and image.has_transparency_data
+        image = image.convert("RGBA") if has_alpha else to_rgb(image)
     longest = max(image.size)
-    if longest > box_px:
-        width, height = (max(1, round(side * box_px / longest)) for side in image.size)
-        image = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    image = turn(image, exif_orientation)
-    (image if image.mode == "L" else to_rgb(image)).save(path, "JPEG", quality=_QUALITY)
+    if longest <= box_px:
+        return image
+    width, height = (max(1, round(side * box_px / longest)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
