@@ -116,20 +116,6 @@ class MetadataView(DeploymentView):
         return _json({**metadata, "model": {**metadata["model"], **self.deployment.model}})
 
 
-class NothingHereView(APIView):
-    """Any other address below a deployment's."""
-
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
-
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        error = _("There is no %(path)s. A deployment answers POST <address>/predict and GET <address>/metadata.")
-        return _json(
-            {"error": error % {"path": request.path}, "reason": "not_found", "details": {}},
-            status=404,
-        )
-
-
 def _token_of(request: HttpRequest) -> str:
     if token := request.META.get("HTTP_TOKEN", ""):
         return str(token).strip()

@@ -8,3 +8,6 @@ urlpatterns = [
     path("d/", include("deployments.serving_urls")),
     path("health/live/", health.live),
 ]
+handler400 = "dlmodeler_site.serving_errors.bad_request"
+handler404 = "dlmodeler_site.serving_errors.not_found"
+handler500 = "dlmodeler_site.serving_errors.server_error"

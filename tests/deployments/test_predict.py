@@ -208,6 +208,12 @@ def test_other_methods_and_addresses_are_errors_in_json(site: Site) -> None:
     assert site.client.get(f"{base}/predict", headers={"token": site.token}).status_code == 405
     for path in ("", "/", "/predict/", "/nothing"):
         assert site.client.get(f"{base}{path}").json()["reason"] == "not_found"
+    for path in ("/", "/d", "/d/x/predict", "/favicon.ico", "/api/v1/projects/"):
+        answer = site.client.post(path)
+        assert (answer.status_code, answer["Content-Type"]) == (404, "application/json")
+        assert answer.json()["error"].startswith(f"There is no {path}. ")
+    malformed = site.client.get("/", headers={"host": "no host"})
+    assert (malformed.status_code, malformed.json()["reason"]) == (400, "bad_request")
 
 
 def test_a_deployment_that_does_not_run_is_503_with_the_reason(tmp_path: Path) -> None:
