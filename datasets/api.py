@@ -18,6 +18,8 @@ from datasets import trash, versions
 from datasets.content import file_answer, thumbnail_answer
 from datasets.download import download_answer
 from datasets.incoming import limit_silence
+from datasets.lineage import as_json, lineage_of, node_as_json
+from datasets.lineage_api import LineageSerializer
 from datasets.models import Data, Dataset, File
 from datasets.previews import preview_image
 from datasets.profile import profile
@@ -157,6 +159,20 @@ class DataViewSet(ListModelMixin, ScopedViewSet):
     def profile(self, request: Request, pk: int) -> Response:
         """What the files are like, in numbers."""
         return Response(ProfileSerializer(profile(self.visible())).data)
+
+    @extend_schema(responses=LineageSerializer)
+    @action(detail=True)
+    def lineage(self, request: Request, pk: int) -> Response:
+        """What the data was made from, and what was made from it: data, trainings, deployments, prediction jobs."""
+        found = lineage_of(self.visible(), request.user)
+        address = request.build_absolute_uri
+        return Response(
+            {
+                "ancestors": [node_as_json(node, address) for node in found.ancestors],
+                "descendants": as_json(found.here, address)["children"],
+                "is_cut": found.is_cut,
+            }
+        )
 
     @extend_schema(operation_id="data_download", responses={(200, "application/zip"): BINARY})
     @action(detail=True, content_negotiation_class=FileNegotiation)

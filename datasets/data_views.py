@@ -16,10 +16,10 @@ from datasets import versions
 from datasets.dataset_views import dataset_frame, upload_target
 from datasets.download import download_answer
 from datasets.forms import DataForm
+from datasets.lineage import drawn, lineage_of
 from datasets.models import Data, Dataset, File
 from datasets.previews import first_rows
 from datasets.samples import random_files
-from datasets.steps import described_steps
 from datasets.tables import FileTable
 from datasets.trash import delete_data
 from dlmodeler_site.access import get_editable, get_visible
@@ -57,7 +57,8 @@ def data_detail(request: HttpRequest, pk: int) -> HttpResponse:
     context = dataset_frame(request, data.dataset, (data.name, None), **_state(data))
     if data.status == Status.COMPLETED:
         context |= _sample(data) | {"has_labels": data.files.exclude(label="").exists()}
-    context |= {"steps": described_steps(data.steps), "children": data.children.all()}
+    lineage = lineage_of(data, request.user)
+    context |= drawn([lineage.tree()], is_cut=lineage.is_cut)
     return render(request, "datasets/data.html", context)
 
 
@@ -95,11 +96,7 @@ def _state(data: Data) -> dict[str, Any]:
     if data.status == Status.UPLOADING:
         counted = _counts(data)
         uploaded = {"taken": counted.get(File.State.PENDING, 0), "refused": counted.get(File.State.REJECTED, 0)}
-    can_retry = (
-        data.kind == Data.Kind.RAW
-        and data.status in (Status.FAILED, Status.CANCELLED)
-        and data.files.filter(state=File.State.PENDING).exists()
-    )
+    can_retry = data.status in (Status.FAILED, Status.CANCELLED) and data.is_to_inspect
     return {"data": data, "waiting": waiting_reason(data), "uploaded": uploaded, "can_retry": can_retry}
 
 

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 from datasets import versions
 from datasets.browse import data_nodes, dataset_nodes
 from datasets.forms import NewDatasetForm
+from datasets.lineage import drawn, lineage_of_dataset
 from datasets.models import Data, Dataset
 from datasets.tables import DatasetTable, DataTable
 from datasets.trash import delete_dataset
@@ -106,7 +107,9 @@ def dataset_detail(request: HttpRequest, pk: int) -> HttpResponse:
     dataset = get_visible(Dataset.objects.select_related("project", "creator"), request.user, pk=pk)
     data = dataset.data.select_related("creator", "dataset__project")
     table = paged(DataTable(searched(data, request, fields=("name", "description"))), request)
-    context = dataset_frame(request, dataset, table=table, is_searched=is_searched(request))
+    roots, is_cut = lineage_of_dataset(dataset, request.user)
+    lineage = drawn(roots, is_cut=is_cut)
+    context = dataset_frame(request, dataset, table=table, is_searched=is_searched(request), **lineage)
     return render(request, "datasets/dataset.html", context)
 
 

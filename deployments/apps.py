@@ -7,17 +7,15 @@ class DeploymentsConfig(AppConfig):
     verbose_name = _("Deployments")
 
     def ready(self) -> None:
+        from deployments import usage
         from deployments.servers import ModelServers
-        from deployments.usage import count_deployments, delete_in_project, in_use_by
-        from dlmodeler_site.registry import (
-            register_contents,
-            register_counter,
-            register_dependants,
-            register_duty,
-        )
+        from dlmodeler_site import registry
 
         servers = ModelServers()
-        register_duty("model servers", every_s=1, run=servers.reconcile, close=servers.close)
-        register_dependants(in_use_by)
-        register_contents(delete_in_project)
-        register_counter("deployments", count_deployments)
+        registry.register_duty("model servers", every_s=1, run=servers.reconcile, close=servers.close)
+        registry.register_dependants(usage.in_use_by)
+        registry.register_descendants("training", usage.deployments_of_trainings)
+        registry.register_descendants("deployment", usage.predictions_of_deployments)
+        registry.register_descendants("data", usage.predictions_of_data)
+        registry.register_contents(usage.delete_in_project)
+        registry.register_counter("deployments", usage.count_deployments)

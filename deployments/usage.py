@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 
 from django.db.models import Count, Model
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from datasets.models import Data
 from deployments.deploy import delete_deployment
 from deployments.models import Deployment, PredictionJob
-from dlmodeler_site.registry import Dependant
+from dlmodeler_site.access import User
+from dlmodeler_site.registry import MOST_DESCENDANTS, Dependant, LineageNode
 from dlmodeler_site.work.models import ACTIVE
 from jobs.models import Job, Training
 from projects.models import Project
@@ -34,6 +36,32 @@ def in_use_by(row: Model) -> Iterator[Dependant]:
         yield Dependant(_("deployment"), name)
     for name in jobs.values_list("name", flat=True):
         yield Dependant(_("prediction job"), name)
+
+
+def deployments_of_trainings(user: User, ids: list[int]) -> Iterator[tuple[int, LineageNode]]:
+    """The deployments of each training."""
+    deployments = Deployment.objects.visible_to(user).filter(training__in=ids).order_by("-pk")
+    for training_pk, *values in deployments.values_list("training", "pk", "name", "status")[:MOST_DESCENDANTS]:
+        yield training_pk, _node("deployment", "deployments:detail", *values)
+
+
+def predictions_of_deployments(user: User, ids: list[int]) -> Iterator[tuple[int, LineageNode]]:
+    """The prediction jobs of each deployment, with the data that they predict."""
+    jobs = PredictionJob.objects.visible_to(user).filter(deployment__in=ids).order_by("-pk")
+    rows = jobs.values_list("deployment", "pk", "name", "status", "data__name")
+    for deployment_pk, *values in rows[:MOST_DESCENDANTS]:
+        yield deployment_pk, _node("prediction_job", "deployments:prediction", *values)
+
+
+def predictions_of_data(user: User, ids: list[int]) -> Iterator[tuple[int, LineageNode]]:
+    """The prediction jobs on each data, with the deployment that predicts."""
+    jobs = PredictionJob.objects.visible_to(user).filter(data__in=ids).order_by("-pk")
+    for data_pk, *values in jobs.values_list("data", "pk", "name", "status", "deployment__name")[:MOST_DESCENDANTS]:
+        yield data_pk, _node("prediction_job", "deployments:prediction", *values)
+
+
+def _node(kind: str, page: str, pk: int, name: str, status: str, detail: str = "") -> LineageNode:
+    return LineageNode(kind, pk, name, status, reverse(page, args=[pk]), detail)
 
 
 def delete_in_project(project: Model) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.db.models import Model
@@ -40,8 +40,27 @@ class Dependant:
         return f"{self.kind} “{self.name}”"
 
 
+@dataclass(frozen=True)
+class LineageNode:
+    """Something that was made: what it is and where its page is. `detail` is a few words beside its name."""
+
+    kind: str  # data, training, deployment, prediction_job
+    pk: int
+    name: str
+    status: str
+    page: str
+    detail: str = ""
+    steps: tuple[str, ...] = ()
+
+
+MOST_DESCENDANTS = 200  # that one query yields
+
+# (user, ids of things of a kind) -> each with what was made from it, newest first
+Descendants = Callable[[Any, list[int]], Iterable[tuple[int, LineageNode]]]
+
 duties: list[Duty] = []
 _dependants: list[Callable[[Model], Iterator[Dependant]]] = []
+_descendants: dict[str, list[Descendants]] = {}
 _contents: list[Callable[[Model], None]] = []
 _counters: dict[str, Callable[[list[int]], dict[int, int]]] = {}
 
@@ -73,6 +92,17 @@ def refuse_if_in_use(name: str, used_by: Iterable[Dependant]) -> None:
             reason="in_use",
             details={"used_by": named},
         )
+
+
+def register_descendants(kind: str, find: Descendants) -> None:
+    """`find(user, ids)` yields what was made from the things of `kind` with these ids, by one query."""
+    _descendants.setdefault(kind, []).append(find)
+
+
+def descendants(kind: str, user: Any, ids: list[int]) -> Iterator[tuple[int, LineageNode]]:
+    """What `user` may see of what was made from the things of `kind`."""
+    for find in _descendants.get(kind, ()):
+        yield from find(user, ids)
 
 
 def register_contents(delete: Callable[[Model], None]) -> None:

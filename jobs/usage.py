@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 
 from django.db.models import Count, Model
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from datasets.models import Data, Dataset
 from dlmodeler_site import registry
+from dlmodeler_site.access import User
 from dlmodeler_site.work.models import ACTIVE
 from jobs.definition import delete_job
 from jobs.models import Job, Training
@@ -15,6 +17,7 @@ from projects.models import Project
 
 def register() -> None:
     registry.register_dependants(dependants)
+    registry.register_descendants("data", trainings_of_data)
     registry.register_contents(delete_in_project)
     registry.register_counter("jobs", count_jobs)
     registry.register_counter("running", count_active_trainings)
@@ -41,6 +44,26 @@ def dependants(row: Model) -> Iterator[registry.Dependant]:
         yield registry.Dependant(_("job"), name)
     for name in trainings.order_by("name").values_list("name", flat=True):
         yield registry.Dependant(_("training"), name)
+
+
+def trainings_of_data(user: User, data_ids: list[int]) -> Iterator[tuple[int, registry.LineageNode]]:
+    """The trainings on each data, those left out that were made before the data of their job was changed."""
+    trainings = Training.objects.visible_to(user).filter(job__inputs__data__in=data_ids)
+    rows = trainings.order_by("-pk").values_list(
+        "job__inputs__data",
+        "job__inputs__data__manifest_sha256",
+        "job__inputs__name",
+        "record_of_run__data",
+        *("pk", "name", "status", "accuracy", "job__name"),
+    )
+    for data_pk, manifest, name, made_from, *values in rows[: registry.MOST_DESCENDANTS]:
+        if (made_from or {}).get(name, manifest) == manifest:
+            yield data_pk, _training_node(*values)
+
+
+def _training_node(pk: int, name: str, status: str, accuracy: float | None, job: str) -> registry.LineageNode:
+    detail = job if accuracy is None else _("%(job)s, accuracy %(accuracy).3g") % {"job": job, "accuracy": accuracy}
+    return registry.LineageNode("training", pk, name, status, reverse("jobs:training", args=[pk]), detail)
 
 
 def count_jobs(project_ids: list[int]) -> dict[int, int]:
