@@ -23,6 +23,7 @@ from dlmodeler_site.parent_death import adopt_orphans, die_with_parent
 from dlmodeler_site.process_log import ProcessLog
 from dlmodeler_site.processes import BASE_DIR, Addresses, Process, home_folder, preparation, processes
 from dlmodeler_site.start_checks import CannotStart, hold, raise_open_files_limit, require_free_ports
+from dlmodeler_site.workspace_settings import workspace_storage
 
 
 @dataclass(frozen=True)
@@ -334,6 +335,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     home = home_folder(os.environ)
     try:
         addresses = Addresses.of(os.environ)
+        workspace_storage(os.environ, folder=home / "workspace")
         with hold(home):
             require_free_ports(addresses)
             raise_open_files_limit()

@@ -1,11 +1,9 @@
-"""Where the workspace lies, as the environment says it."""
+"""Where the workspace lies, as the environment says it. No Django: the supervisor asks before it starts anything."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
-
-from django.core.exceptions import ImproperlyConfigured
 
 _EXPECTED = "Expected file:///folder or s3://bucket/prefix"
 
@@ -15,11 +13,14 @@ def workspace_storage(environment: Mapping[str, str], *, folder: Path) -> dict[s
 
     The address and the key of a bucket come from DLM_WORKSPACE_…, else from the standard AWS_… variables, else (no
     key at all) from what the machine itself is allowed to do (~/.aws, a role of the instance).
+
+    Raises:
+        ValueError: it names none; the message says what is expected.
     """
     given = environment.get("DLM_WORKSPACE_URL", "")
     url = urlsplit(given)
     if "@" in url.netloc:
-        raise ImproperlyConfigured(
+        raise ValueError(
             "DLM_WORKSPACE_URL holds a key. Set it in DLM_WORKSPACE_ACCESS_KEY and DLM_WORKSPACE_SECRET_KEY, "
             f"which are not shown anywhere. {_EXPECTED}."
         )
@@ -27,12 +28,12 @@ def workspace_storage(environment: Mapping[str, str], *, folder: Path) -> dict[s
         return _local(folder)
     if url.scheme == "file":
         if url.netloc or not url.path.startswith("/"):
-            raise ImproperlyConfigured(f"DLM_WORKSPACE_URL={given} is no folder of this machine. {_EXPECTED}.")
+            raise ValueError(f"DLM_WORKSPACE_URL={given} is no folder of this machine. {_EXPECTED}.")
         return _local(Path(unquote(url.path)))
     if url.scheme != "s3":
-        raise ImproperlyConfigured(f"DLM_WORKSPACE_URL={given} has an unknown scheme. {_EXPECTED}.")
+        raise ValueError(f"DLM_WORKSPACE_URL={given} has an unknown scheme. {_EXPECTED}.")
     if not url.netloc or url.query or url.fragment:
-        raise ImproperlyConfigured(f"DLM_WORKSPACE_URL={given} does not name a bucket. {_EXPECTED}.")
+        raise ValueError(f"DLM_WORKSPACE_URL={given} does not name a bucket. {_EXPECTED}.")
     return _bucket(environment, bucket=url.netloc, prefix=unquote(url.path).strip("/"))
 
 
@@ -54,15 +55,13 @@ def _bucket(environment: Mapping[str, str], *, bucket: str, prefix: str) -> dict
 
     endpoint = first("DLM_WORKSPACE_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
     if endpoint and urlsplit(endpoint).scheme not in ("http", "https"):
-        raise ImproperlyConfigured(
-            f"DLM_WORKSPACE_ENDPOINT={endpoint} is no address. Expected one like https://s3.example.org."
-        )
+        raise ValueError(f"DLM_WORKSPACE_ENDPOINT={endpoint} is no address. Expected one like https://s3.example.org.")
     if environment.get("DLM_WORKSPACE_ACCESS_KEY"):
         access, secret, token = first("DLM_WORKSPACE_ACCESS_KEY"), first("DLM_WORKSPACE_SECRET_KEY"), None
     else:
         access, secret, token = first("AWS_ACCESS_KEY_ID"), first("AWS_SECRET_ACCESS_KEY"), first("AWS_SESSION_TOKEN")
     if bool(access) != bool(secret):
-        raise ImproperlyConfigured(
+        raise ValueError(
             "The key to the workspace's bucket is half there. Set both DLM_WORKSPACE_ACCESS_KEY and "
             "DLM_WORKSPACE_SECRET_KEY (or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), or none of them."
         )

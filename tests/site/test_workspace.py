@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 
 from dlmodeler_site.storage import LocalWorkspace, Workspace, WorkspaceUnavailable
@@ -54,7 +53,7 @@ def test_the_environment_names_the_workspace(environment: dict[str, str], expect
     ],
 )
 def test_what_names_no_workspace_is_told(environment: dict[str, str], told: str) -> None:
-    with pytest.raises(ImproperlyConfigured, match=told) as refused:
+    with pytest.raises(ValueError, match=told) as refused:
         workspace_storage(environment, folder=FOLDER)
     assert "secret@" not in str(refused.value)
 
