@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -55,6 +55,8 @@ def data_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """A data at a glance: state, sample, facts, lineage."""
     data = get_visible(_data, request.user, pk=pk)
     context = dataset_frame(request, data.dataset, (data.name, None), **_state(data))
+    if data.status == Status.UPLOADING:
+        context["is_labelled"] = data.files.filter(~Q(label="") | Q(labelled_by_folder=True)).exists()
     if data.status == Status.COMPLETED:
         context |= _sample(data) | {"has_labels": data.files.exclude(label="").exists()}
     lineage = lineage_of(data, request.user)
@@ -159,7 +161,7 @@ def data_download(request: HttpRequest, pk: int) -> HttpResponseBase:
 @require_POST
 def data_upload(request: HttpRequest, pk: int) -> HttpResponse:
     """Go on with an upload that was left unfinished."""
-    return upload_target(get_editable(Data.objects.all(), request.user, pk=pk))
+    return upload_target(get_editable(Data.objects.all(), request.user, pk=pk), resumes=True)
 
 
 @login_required

@@ -79,9 +79,10 @@ def dataset_create(request: HttpRequest, project_pk: int) -> HttpResponse:
     return render(request, "datasets/create.html", context)
 
 
-def upload_target(data: Data) -> JsonResponse:
-    """Tells the page where its files go, and where to go after them."""
-    return JsonResponse({"data_id": data.pk, "done_url": reverse("datasets:data", args=[data.pk])})
+def upload_target(data: Data, *, resumes: bool = False) -> JsonResponse:
+    """Tells the page where its files go, where to go after them, and whether some may be there already."""
+    done_url = reverse("datasets:data", args=[data.pk])
+    return JsonResponse({"data_id": data.pk, "done_url": done_url, "resumes": resumes})
 
 
 @login_required

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
-from datasets.inspection.names import NameRefused
+from datasets.inspection.names import NameRefused, last_folder
 from datasets.models import Data, File
 from datasets.uploads import check_open, checked_name
 
@@ -44,12 +43,12 @@ def _missing(data: Data, offers: Sequence[Offer], labels_from_folders: bool, unz
     taken = {file.name: file for file in data.files.filter(name__in=names, state=File.State.PENDING)}
     for offer, name in zip(offers, names, strict=True):
         file = taken.get(name)
-        if file is None or file.size_bytes != offer.size_bytes:
+        if file is None or file.size_bytes != offer.size_bytes or unzip != (file.source == File.Source.ARCHIVE):
             yield offer
-        elif file.source == File.Source.ARCHIVE:
-            if not unzip or file.labelled_by_folder != labels_from_folders:
+        elif unzip:
+            if file.labelled_by_folder != labels_from_folders:
                 yield offer
-        elif file.label != (PurePosixPath(name).parent.name if labels_from_folders else ""):
+        elif file.label != (last_folder(name) if labels_from_folders else ""):
             yield offer
 
 

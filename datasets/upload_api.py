@@ -42,6 +42,8 @@ class UploadSerializer(serializers.Serializer[Any]):
     size_bytes = serializers.IntegerField()
     offset_bytes = serializers.IntegerField(help_text="bytes that have arrived")
     modified = NullIfBlank(allow_null=True, help_text="as the sender said it: when its file was changed last")
+    unzip = serializers.BooleanField(source="options.unzip")
+    labels_from_folders = serializers.BooleanField(source="options.labels_from_folders")
     state = serializers.ChoiceField(choices=[resumable.OPEN, "ok", "rejected"])
     error = NullIfBlank(allow_null=True)
     expires_at = serializers.DateTimeField()

@@ -1,203 +1,145 @@
-/* Uploading many files: form[data-upload] makes the data, then its files go to the API in batches. */
+/* The upload of a form: form[data-upload] makes the data, or says which, then its files are sent (docs/pages.md). */
 (() => {
   "use strict";
 
-  const { words, fill, csrfToken } = window.dlm;
-  const BATCH_FILES = 100;
-  const BATCH_BYTES = 64 * 1024 * 1024;
-  const PARALLEL = 3;
-  const ATTEMPTS = 6;
+  const { fill } = window.dlm;
+  const { words, dropped, chosen, tidied, request, discard, Sender, Lost, Refused, Cancelled } = window.dlm.upload;
   const LIST_MAX = 200;
+  const LARGE_MAX = 20;
+  const TICK_MS = 500;
 
-  const sizeText = (bytes) => {
+  const language = document.documentElement.lang || "en";
+  const number = new Intl.NumberFormat(language);
+  const csvField = (text) => `"${text.replaceAll('"', '""')}"`;
+
+  function sizeText(bytes) {
     const units = ["B", "KB", "MB", "GB", "TB"];
     let at = 0;
     while (bytes >= 1000 && at < units.length - 1) {
       bytes /= 1000;
       at += 1;
     }
-    return `${at === 0 ? bytes : bytes.toFixed(bytes < 10 ? 1 : 0)} ${units[at]}`;
-  };
-  const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-  const element = (tag, text) => Object.assign(document.createElement(tag), { textContent: text });
-
-  /** An answer that says no; what it says is shown as it is. */
-  class Refused extends Error {}
-
-  /** POSTs with progress; resolves to the parsed answer; a lost connection and 502-504, 429 reject with a plain Error. */
-  function post(url, body, onProgress, headers = {}) {
-    return new Promise((resolve, reject) => {
-      const request = new XMLHttpRequest();
-      request.open("POST", url);
-      request.setRequestHeader("X-CSRFToken", csrfToken());
-      request.setRequestHeader("Accept", "application/json");
-      for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
-      request.upload.onprogress = (event) => onProgress?.(event.loaded);
-      request.onerror = request.ontimeout = () => reject(new Error(words.offline));
-      request.onload = () => {
-        let answer = null;
-        try {
-          answer = JSON.parse(request.responseText);
-        } catch {
-          // Not JSON: a proxy's or a log-in page.
-        }
-        if (request.status < 300 && answer !== null) resolve(answer);
-        else if ([429, 502, 503, 504].includes(request.status)) reject(new Error(words.offline));
-        else reject(Object.assign(new Refused(answer?.error ?? words.requestFailed), { answer, status: request.status }));
-      };
-      request.send(body);
-    });
+    return `${new Intl.NumberFormat(language, { maximumFractionDigits: at && bytes < 10 ? 1 : 0 }).format(bytes)} ${units[at]}`;
   }
 
-  async function withRetries(state, go) {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await go();
-      } catch (error) {
-        if (error instanceof Refused || attempt === ATTEMPTS) throw error;
-        state.say(words.uploadRetrying);
-        await sleep(Math.min(30000, 1000 * 2 ** (attempt - 1)) * (0.75 + Math.random() / 2));
-        state.say(words.uploadSending);
-      }
-    }
+  function timeText(seconds) {
+    if (!Number.isFinite(seconds)) return "";
+    if (seconds < 90) return fill(words.secondsLeft, { count: Math.ceil(seconds) });
+    const minutes = Math.round(seconds / 60);
+    if (minutes < 90) return fill(words.minutesLeft, { count: minutes });
+    return fill(words.hoursLeft, { hours: Math.floor(minutes / 60), minutes: minutes % 60 });
   }
 
-  function batches(entries) {
-    const all = [];
-    let batch = [];
-    let bytes = 0;
-    for (const entry of entries) {
-      if (batch.length && (batch.length >= BATCH_FILES || bytes + entry.file.size > BATCH_BYTES)) {
-        all.push(batch);
-        batch = [];
-        bytes = 0;
-      }
-      batch.push(entry);
-      bytes += entry.file.size;
-    }
-    if (batch.length) all.push(batch);
-    return all;
-  }
-
-  /* -- Picking ------------------------------------------------------------------------------- */
-  /** All files of a dropped entry, folders walked, each with its relative path. */
-  async function walk(entry, prefix = "") {
-    if (entry.isFile) {
-      const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
-      return [{ file, path: prefix + file.name }];
-    }
-    const reader = entry.createReader();
-    const found = [];
-    for (;;) {
-      const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-      if (!some.length) break;
-      for (const child of some) found.push(...(await walk(child, `${prefix}${entry.name}/`)));
-    }
-    return found;
-  }
-
-  async function dropped(transfer) {
-    const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-    if (!entries.length) return [...transfer.files].map((file) => ({ file, path: file.name }));
-    return (await Promise.all(entries.map((entry) => walk(entry)))).flat();
-  }
-
-  /** Sole dropped or chosen folder: its own name says nothing, files are known by their path inside it. */
-  function withoutCommonFolder(entries) {
-    const first = entries[0]?.path.split("/")[0];
-    const common = entries.length > 0 && entries.every((entry) => entry.path.includes("/") && entry.path.split("/")[0] === first);
-    return common ? entries.map((entry) => ({ ...entry, path: entry.path.slice(first.length + 1) })) : entries;
+  function line(name, note) {
+    const made = document.createElement("li");
+    for (const text of [name, note]) made.append(Object.assign(document.createElement("span"), { textContent: text }));
+    return made;
   }
 
   function setUp(form) {
     const find = (selector) => form.querySelector(selector);
+    const show = (selector, on = true) => (find(selector).hidden = !on);
+    const say = (selector, text) => {
+      if (find(selector).textContent !== text) find(selector).textContent = text;
+    };
     const zone = find("[data-upload-zone]");
-    const api = form.dataset.uploadApi ?? "/api/v1/data/";
-    const picked = new Map(); // relative path -> {file, path, sent}
-    let data = null; // {data_id, done_url} once the form was accepted
+    const picked = new Map(); // path -> entry
+    const refused = new Map(); // path -> reason, of all rounds
+    let junk = 0;
+    let data = form.dataset.uploadTo ? { data_id: form.dataset.uploadTo } : null; // {data_id, done_url, resumes} once the form was accepted
+    let sender = null;
     let busy = false;
     let locked = []; // controls that a running upload disabled
+    let csv = null;
 
-    const state = {
-      say: (text) => (find("[data-upload-words]").textContent = text),
-      progress(bytes, total, count) {
-        find("[data-upload-progress]").value = total ? bytes / total : 0;
-        find("[data-upload-count]").textContent = `${count} / ${picked.size} · ${sizeText(bytes)} / ${sizeText(total)}`;
-      },
-    };
+    const api = () => `/api/v1/data/${data.data_id}/`;
 
     function setBusy(on) {
-      busy = on;
       form.dataset.uploadBusy = on ? "1" : "0";
-      if (on) locked = [...form.elements].filter((control) => !control.disabled);
+      const isTheirs = (control) => control.closest("[data-upload-state], [data-upload-result], [data-upload-next]");
+      if (on && !busy) locked = [...form.elements].filter((control) => !control.disabled && !isTheirs(control));
+      busy = on;
       for (const control of locked) control.disabled = on;
-      if (on) find("[data-upload-state]").hidden = false;
+      show("[data-upload-state]", on);
+      show("[data-drop]", !on);
+      show("[data-picked-list]", !on);
+      show("[data-picked-clear]", !on);
+      form.dispatchEvent(new CustomEvent("dlm:changed", { bubbles: true }));
     }
 
-    function list(place, pairs) {
-      place.replaceChildren(
-        ...pairs.slice(0, LIST_MAX).map(([name, note]) => {
-          const line = document.createElement("li");
-          line.append(element("span", name), element("span", note));
-          return line;
-        }),
-      );
-      if (pairs.length > LIST_MAX) {
-        const line = document.createElement("li");
-        line.append(element("span", fill(words.uploadMore, { count: pairs.length - LIST_MAX })));
-        place.append(line);
-      }
-    }
-
+    /* -- Picking ------------------------------------------------------------------------------- */
     function showPicked() {
-      const entries = [...picked.values()];
-      const size = sizeText(entries.reduce((sum, entry) => sum + entry.file.size, 0));
-      find("[data-picked]").hidden = entries.length === 0;
-      find("[data-picked-summary]").textContent = fill(entries.length === 1 ? words.uploadFile : words.uploadFiles, { count: entries.length, size });
-      list(find("[data-picked-list]"), entries.map((entry) => [entry.path, sizeText(entry.file.size)]));
-      find("[data-upload-error]").textContent = "";
-      form.dataset.uploadReady = entries.length ? "1" : "0";
+      let bytes = 0;
+      for (const entry of picked.values()) bytes += entry.file.size;
+      const values = { count: number.format(picked.size), size: sizeText(bytes) };
+      show("[data-picked]", picked.size > 0);
+      say("[data-picked-summary]", fill(picked.size === 1 ? words.file : words.files, values));
+      say("[data-picked-junk]", junk ? fill(words.junk, { count: number.format(junk) }) : "");
+      const lines = [];
+      let hasArchives = false;
+      let hasFolders = false;
+      for (const entry of picked.values()) {
+        if (lines.length < LIST_MAX) lines.push(line(entry.path, sizeText(entry.file.size)));
+        hasArchives ||= entry.isArchive;
+        hasFolders ||= entry.path.includes("/");
+      }
+      if (picked.size > LIST_MAX) lines.push(line(fill(words.more, { count: number.format(picked.size - LIST_MAX) }), ""));
+      find("[data-picked-list]").replaceChildren(...lines);
+      show("[data-unzip]", hasArchives);
+      show("[data-labels]", hasArchives || hasFolders);
+      say("[data-upload-error]", "");
+      form.dataset.uploadReady = picked.size ? "1" : "0";
       form.dispatchEvent(new CustomEvent("dlm:changed", { bubbles: true }));
     }
 
     function pick(entries) {
-      if (busy) return;
-      for (const { file, path } of withoutCommonFolder(entries)) {
-        if (!/(^|\/)(\.DS_Store|Thumbs\.db|desktop\.ini)$/.test(path)) picked.set(path, { file, path, sent: false });
-      }
+      const { kept, junk: more } = tidied(entries);
+      junk += more;
+      for (const entry of kept) picked.set(entry.path, entry);
       showPicked();
+    }
+
+    async function drop(transfer) {
+      const found = [];
+      const title = find("[data-drop-title]");
+      const usual = title.textContent;
+      const counting = setInterval(() => (title.textContent = fill(words.reading, { count: number.format(found.length) })), 300);
+      const unreadable = await dropped(transfer, found);
+      clearInterval(counting);
+      title.textContent = usual;
+      pick(found);
+      if (unreadable.length) say("[data-upload-error]", fill(words.unreadableSome, { names: unreadable.slice(0, 10).join(", ") }));
     }
 
     form.addEventListener("change", (event) => {
       if (!("pick" in event.target.dataset)) return;
-      pick([...event.target.files].map((file) => ({ file, path: file.webkitRelativePath || file.name })));
+      pick(chosen(event.target.files));
       event.target.value = "";
     });
     find("[data-picked-clear]").addEventListener("click", () => {
       picked.clear();
+      junk = 0;
       showPicked();
     });
-    const drop = find("[data-drop]");
-    for (const kind of ["dragenter", "dragover"]) {
-      zone.addEventListener(kind, (event) => {
-        event.preventDefault();
-        drop.classList.add("is-over");
-      });
-    }
-    zone.addEventListener("dragleave", (event) => {
-      if (!zone.contains(event.relatedTarget)) drop.classList.remove("is-over");
-    });
-    zone.addEventListener("drop", async (event) => {
+    // Anywhere on the page: beside the zone the browser would leave the page and open the file.
+    const over = (on) => find("[data-drop]").classList.toggle("is-over", on);
+    const hasFiles = (event) => event.dataTransfer.types.includes("Files");
+    window.addEventListener("dragenter", (event) => over(hasFiles(event)));
+    window.addEventListener("dragleave", (event) => event.relatedTarget || over(false));
+    window.addEventListener("dragover", (event) => hasFiles(event) && event.preventDefault());
+    window.addEventListener("drop", (event) => {
+      over(false);
+      if (!hasFiles(event)) return;
       event.preventDefault();
-      drop.classList.remove("is-over");
-      pick(await dropped(event.dataTransfer));
+      if (!busy) drop(event.dataTransfer);
     });
 
     /* -- Errors on fields ---------------------------------------------------------------------- */
     function clearErrors() {
       form.querySelectorAll(".is-invalid").forEach((field) => field.classList.remove("is-invalid"));
       form.querySelectorAll("[data-upload-field-error]").forEach((place) => place.remove());
-      find("[data-upload-error]").textContent = "";
+      say("[data-upload-error]", "");
+      for (const part of ["note", "result", "next", "done", "retry", "finish"]) show(`[data-upload-${part}]`, false);
     }
 
     function showErrors(errors) {
@@ -208,8 +150,7 @@
           find("[data-upload-error]").textContent += `${texts.join(" ")} `;
           continue;
         }
-        const place = element("div", texts.join(" "));
-        place.className = "invalid-feedback d-block";
+        const place = Object.assign(document.createElement("div"), { textContent: texts.join(" "), className: "invalid-feedback d-block" });
         place.dataset.uploadFieldError = "";
         const control = field.length && !field.tagName ? field[0] : field;
         control.classList.add("is-invalid");
@@ -219,54 +160,112 @@
       first?.focus();
     }
 
+    function note(text) {
+      find("[data-upload-note]").textContent = text;
+      show("[data-upload-note]");
+    }
+
     function fail(reason) {
-      find("[data-upload-state]").hidden = true;
-      find("[data-upload-error]").textContent = reason;
+      say("[data-upload-error]", reason);
       zone.scrollIntoView({ block: "nearest" });
     }
 
-    /* -- Sending --------------------------------------------------------------------------------- */
-    async function sendAll() {
-      const refused = [];
-      const waiting = batches([...picked.values()].filter((entry) => !entry.sent));
-      const total = [...picked.values()].reduce((sum, entry) => sum + entry.file.size, 0);
-      const done = () => [...picked.values()].filter((entry) => entry.sent);
-      const moving = new Map(); // batch -> bytes on their way
-      const show = () => {
-        const bytes = done().reduce((sum, entry) => sum + entry.file.size, 0) + [...moving.values()].reduce((sum, more) => sum + more, 0);
-        state.progress(Math.min(bytes, total), total, done().length);
-      };
-      let stopped = false;
+    /* -- Progress -------------------------------------------------------------------------------- */
+    let speed = 0;
+    let seen = null; // {at, bytes} of the last tick
 
-      async function lane() {
-        for (let batch = waiting.shift(); batch && !stopped; batch = waiting.shift()) {
-          const bytes = batch.reduce((sum, entry) => sum + entry.file.size, 0);
-          const current = batch;
-          const answer = await withRetries(state, () => {
-            const body = new FormData();
-            for (const { file, path } of current) {
-              body.append("files", file, file.name);
-              body.append("paths", path);
-            }
-            if (form.elements.labels_from_folders?.checked) body.append("labels_from_folders", "true");
-            return post(`${api}${data.data_id}/files/`, body, (loaded) => {
-              moving.set(current, Math.min(loaded, bytes));
-              show();
-            });
-          });
-          moving.delete(current);
-          for (const entry of current) entry.sent = true;
-          refused.push(...answer.filter((file) => file.state === "rejected"));
-          show();
+    function tick() {
+      const { phase, bytes, totalBytes } = sender;
+      say("[data-upload-words]", fill(words[phase], { reason: sender.held }));
+      show("[data-upload-pause]", !sender.isPaused);
+      show("[data-upload-resume]", sender.isPaused);
+      show("[data-upload-again]", phase === "lost");
+      find("[data-upload-progress]").value = totalBytes ? bytes / totalBytes : sender.doneFiles / sender.entries.length;
+      say("[data-upload-count]", fill(words.count, { done: number.format(sender.doneFiles), all: number.format(sender.entries.length) }));
+      say("[data-upload-bytes]", fill(words.bytes, { done: sizeText(bytes), all: sizeText(totalBytes) }));
+      const now = performance.now();
+      if (phase !== "sending") {
+        seen = null;
+      } else {
+        if (seen && bytes >= seen.bytes) {
+          const current = ((bytes - seen.bytes) * 1000) / Math.max(1, now - seen.at);
+          speed = speed ? speed * 0.85 + current * 0.15 : current; // about the last three seconds
         }
+        seen = { at: now, bytes };
       }
+      const isMoving = phase === "sending" && speed > 1;
+      say("[data-upload-speed]", isMoving ? fill(words.speed, { size: sizeText(speed) }) : "");
+      say("[data-upload-left]", isMoving ? timeText((totalBytes - bytes) / speed) : "");
+      showLarge();
+    }
 
-      show();
+    /** The large files: those on their way first, the finished last. */
+    function showLarge() {
+      const rank = (entry) => (entry.state !== "waiting" ? 2 : sender.moving.has(entry) ? 0 : 1);
+      const shown = [...sender.large].sort((one, other) => rank(one) - rank(other)).slice(0, LARGE_MAX);
+      const lines = shown.map((entry) => {
+        const made = line(entry.path, "");
+        const bar = Object.assign(document.createElement("progress"), { className: "progress progress-sm", max: 1 });
+        const part = entry.state === "waiting" ? (sender.moving.get(entry) ?? 0) / entry.file.size : 1;
+        bar.value = part;
+        bar.setAttribute("aria-label", entry.path);
+        if (entry.state !== "waiting") made.lastChild.textContent = entry.reason || words.sent;
+        else made.lastChild.textContent = sender.moving.has(entry) ? `${Math.min(99, Math.floor(part * 100))} %` : words.waits;
+        made.append(bar);
+        return made;
+      });
+      if (sender.large.length > LARGE_MAX) lines.push(line(fill(words.more, { count: number.format(sender.large.length - LARGE_MAX) }), ""));
+      find("[data-upload-large]").replaceChildren(...lines);
+    }
+
+    /* -- Results --------------------------------------------------------------------------------- */
+    /** Names every file of `pairs` with its reason, a few hundred at a time. */
+    function showResult(title, pairs) {
+      show("[data-upload-result]");
+      say("[data-result-title]", fill(title, { count: number.format(pairs.length) }));
+      const list = find("[data-result-list]");
+      const more = find("[data-result-more]");
+      list.replaceChildren();
+      const showMore = () => {
+        list.append(...pairs.slice(list.children.length, list.children.length + LIST_MAX).map(([name, reason]) => line(name, reason)));
+        const left = pairs.length - list.children.length;
+        more.hidden = left === 0;
+        more.textContent = fill(words.showMore, { count: number.format(Math.min(left, LIST_MAX)) });
+      };
+      more.onclick = showMore;
+      showMore();
+      find("#upload-result-text").textContent = pairs.map((pair) => pair.join("\t")).join("\n");
+      const rows = [[words.csvFile, words.csvReason], ...pairs].map((row) => row.map(csvField).join(","));
+      if (csv) URL.revokeObjectURL(csv);
+      csv = URL.createObjectURL(new Blob([`\ufeff${rows.join("\r\n")}\r\n`], { type: "text/csv" })); // the mark tells Excel that it is UTF-8
+      find("[data-result-csv]").href = csv;
+    }
+
+    function next({ retry = false, finish = false, done = "" }) {
+      show("[data-upload-next]");
+      show("[data-upload-retry]", retry);
+      show("[data-upload-finish]", finish);
+      show("[data-upload-done]", Boolean(done));
+      say("[data-upload-done]", done);
+      find("[data-upload-done]").href = data.done_url;
+    }
+
+    /* -- The whole ------------------------------------------------------------------------------- */
+    async function send() {
+      const entries = [...picked.values()].filter((entry) => entry.state === "waiting");
+      const options = { unzip: find("[name=unzip]").checked, labels_from_folders: find("[name=labels_from_folders]").checked };
+      sender = new Sender({ url: api(), entries, options });
+      speed = 0;
+      seen = null;
+      tick();
+      const ticking = setInterval(tick, TICK_MS);
       try {
-        await Promise.all(Array.from({ length: PARALLEL }, lane));
+        await sender.run(data.resumes);
       } finally {
-        stopped = true;
-        for (const file of refused) form.refusedFiles.set(file.name, file.error);
+        clearInterval(ticking);
+        data.resumes = true;
+        if (sender.thereFiles) note(fill(words.there, { count: number.format(sender.thereFiles) }));
+        for (const entry of entries) if (entry.state === "refused") refused.set(entry.path, entry.reason);
       }
     }
 
@@ -274,61 +273,139 @@
       clearErrors();
       const body = new FormData(form);
       setBusy(true);
-      state.say(words.uploadPreparing);
+      say("[data-upload-words]", words.preparing);
       try {
-        data ??= await post(form.action, body, null, { "X-Requested-With": "XMLHttpRequest" });
-        state.say(words.uploadSending);
-        await sendAll();
-        if (form.refusedFiles.size === picked.size) {
-          setBusy(false);
-          form.refusedFiles.forEach((_, path) => picked.delete(path));
-          showRefused(false);
-          fail(words.uploadNoneAccepted);
-          return;
+        if (!data?.done_url) {
+          data = await request("POST", form.action, { body, headers: { "X-Requested-With": "XMLHttpRequest" } });
+          // Who loads the page again now goes on with this data instead of making another.
+          window.history.replaceState(null, "", data.done_url);
         }
-        state.say(words.uploadChecking);
-        await withRetries(state, () => post(`${api}${data.data_id}/commit/`, null));
-        busy = false;
-        const next = form.dataset.doneUrl || data.done_url;
-        if (form.refusedFiles.size) showRefused(true, next);
-        else window.location.assign(next);
+        await send();
+        conclude();
       } catch (error) {
         setBusy(false);
-        if (error instanceof Refused && error.answer?.errors) {
-          find("[data-upload-state]").hidden = true;
-          showErrors(error.answer.errors);
-        } else fail(data ? fill(words.uploadFailed, { reason: error.message }) : error.message);
-      }
-      form.dispatchEvent(new CustomEvent("dlm:changed", { bubbles: true }));
-    }
-
-    function showRefused(goOn, next) {
-      find("[data-refused]").hidden = false;
-      list(find("[data-refused-list]"), [...form.refusedFiles]);
-      const link = find("[data-upload-done]");
-      link.hidden = !goOn;
-      if (goOn) {
-        link.href = next;
-        find("[data-upload-state]").hidden = true;
-        find("[data-picked]").hidden = true;
-        link.focus();
+        if (error instanceof Cancelled) {
+          note(words.cancelled);
+          next({ done: words.open });
+        } else if (error.answer?.errors) showErrors(error.answer.errors);
+        else fail(data?.done_url ? fill(words.stopped, { reason: error.message }) : error.message);
       }
     }
 
-    form.refusedFiles = new Map();
+    function conclude() {
+      const failed = [...picked.values()].filter((entry) => entry.state === "failed");
+      if (failed.length) {
+        setBusy(false);
+        showResult(words.failed, [...failed.map((entry) => [entry.path, entry.reason]), ...refused]);
+        next({ retry: true, finish: picked.size > failed.length + refused.size });
+        find("[data-upload-result]").focus();
+      } else if (refused.size && refused.size === picked.size) {
+        setBusy(false);
+        showResult(words.refused, [...refused]);
+        for (const path of refused.keys()) picked.delete(path);
+        refused.clear();
+        showPicked();
+        fail(words.noneAccepted);
+      } else commit();
+    }
+
+    async function commit() {
+      setBusy(true);
+      for (const part of ["pause", "resume", "again", "cancel"]) show(`[data-upload-${part}]`, false);
+      say("[data-upload-words]", words.checking);
+      try {
+        await committed();
+      } catch (error) {
+        setBusy(false);
+        fail(fill(words.stopped, { reason: error.message }));
+        listUnfinished();
+        return;
+      } finally {
+        show("[data-upload-cancel]");
+      }
+      busy = false;
+      if (!refused.size) {
+        window.location.assign(data.done_url);
+        return;
+      }
+      showResult(words.refused, [...refused]);
+      show("[data-upload-state]", false);
+      next({ done: words.goOn });
+      find("[data-upload-done]").focus();
+    }
+
+    /** Commits; an answer that was lost is asked for. */
+    async function committed() {
+      for (let wait = 1000; ; wait = Math.min(30_000, wait * 2)) {
+        try {
+          await request("POST", `${api()}commit/`);
+          return;
+        } catch (error) {
+          if (error instanceof Refused && error.status === 409) {
+            if ((await request("GET", api())).status !== "uploading") return;
+          }
+          if (!(error instanceof Lost)) throw error;
+          say("[data-upload-words]", words.lost);
+          await new Promise((resolve) => setTimeout(resolve, wait));
+          say("[data-upload-words]", words.checking);
+        }
+      }
+    }
+
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       if (busy) return;
-      if (!picked.size) {
-        find("[data-upload-error]").textContent = words.fieldRequired;
-        return;
-      }
-      form.refusedFiles.clear();
+      if (picked.size) run();
+      else say("[data-upload-error]", words.fieldRequired);
+    });
+    find("[data-upload-retry]").addEventListener("click", () => {
+      for (const entry of picked.values()) if (entry.state === "failed") entry.state = "waiting";
       run();
     });
+    find("[data-upload-finish]").addEventListener("click", () => {
+      clearErrors();
+      for (const entry of picked.values()) if (entry.state === "failed") refused.set(entry.path, entry.reason);
+      commit();
+    });
+    const steer = { pause: "pause", resume: "resume", again: "wake", cancel: "cancel" };
+    for (const [button, action] of Object.entries(steer)) {
+      find(`[data-upload-${button}]`).addEventListener("click", () => {
+        sender?.[action]();
+        if (sender && busy) tick();
+      });
+    }
+    window.addEventListener("online", () => sender?.wake());
+    window.addEventListener("offline", () => busy && sender && tick());
     window.addEventListener("beforeunload", (event) => {
       if (busy) event.preventDefault();
     });
+
+    /* -- What another time left ------------------------------------------------------------------ */
+    async function listUnfinished() {
+      const { results } = await request("GET", `${api()}uploads/?page_size=200`).catch(() => ({ results: [] }));
+      show("[data-unfinished]", results.length > 0);
+      find("[data-unfinished-list]").replaceChildren(
+        ...results.map((upload) => {
+          const made = line(upload.name, fill(words.bytes, { done: sizeText(upload.offset_bytes), all: sizeText(upload.size_bytes) }));
+          const button = Object.assign(document.createElement("button"), { type: "button", className: "btn btn-sm", textContent: words.discard });
+          button.setAttribute("aria-label", `${words.discard}: ${upload.name}`);
+          button.addEventListener("click", async () => {
+            button.disabled = true;
+            await discard(upload.url).catch((error) => window.dlm.toast(error.message, "error"));
+            listUnfinished();
+          });
+          made.append(button);
+          return made;
+        }),
+      );
+      return results;
+    }
+
+    if (data) {
+      listUnfinished().then((results) => {
+        if (results.some((upload) => upload.labels_from_folders)) find("[name=labels_from_folders]").checked = true;
+      });
+    }
     form.dataset.uploadReady = "0";
     form.dispatchEvent(new CustomEvent("dlm:changed", { bubbles: true }));
   }

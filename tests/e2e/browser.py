@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -55,3 +56,16 @@ def log_in(page: Page, address: str, *, username: str = USERNAME, password: str 
 def no_overflow(page: Page) -> Any:
     """Whether the page is no wider than the window."""
     return page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1")
+
+
+def drop_files(page: Page, *paths: Path) -> None:
+    """Drop files and folders onto the page's upload, as a file manager does."""
+    zone = page.locator(".dlm-drop")
+    zone.scroll_into_view_if_needed()
+    box = zone.bounding_box()
+    assert box
+    session = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + 20}
+        session.send("Input.dispatchDragEvent", {"type": kind, "data": data, **at})
