@@ -19,7 +19,7 @@ from dlmodeler_site.compute.local import LocalBackend
 from dlmodeler_site.compute.run_folder import RunFolder, StopRequested, write_json
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.sentences import Sentence as _
-from dlmodeler_site.storage import workspace
+from dlmodeler_site.storage import WorkspaceUnavailable, workspace
 from dlmodeler_site.work import logs, queue
 from dlmodeler_site.work.models import Status, Work
 
@@ -57,6 +57,8 @@ def run(model: type[Work], pk: int, lease: uuid.UUID) -> None:
         log.warning("%s %s: the lease was lost, attempt %s is dropped", model.__name__, pk, work.attempt)
     except StopRequested:
         work.cancel_running(lease)
+    except WorkspaceUnavailable as error:
+        crash(work, lease, error.message, too_often=error.message, reason=error.reason)
     except UserError as error:
         work.fail(lease, error.message, reason=error.reason)
     except Exception:
@@ -224,19 +226,16 @@ def _mishap(reference: str) -> str:
     return _("Something went wrong on our side. Reference: %(reference)s", reference=reference)
 
 
-def crash(work: Work, lease: uuid.UUID, what: str) -> None:
-    """Queue the work again after a crash, or fail it after too many without progress."""
+def crash(work: Work, lease: uuid.UUID, what: str, *, too_often: str | None = None, reason: str = "crashed") -> None:
+    """Queue the work again after a crash, or fail it after too many without progress, saying so or `too_often`."""
     if work.crashes + 1 >= settings.DLM_MAX_CRASHES:
-        work.fail(
-            lease,
-            _(
-                "%(what)s %(count)d times in a row without getting further. This is most often too little memory: "
-                "try smaller batches or images, or fewer files, or ask the operator to look at the log.",
-                what=what,
-                count=work.crashes + 1,
-            ),
-            reason="crashed",
+        message = too_often or _(
+            "%(what)s %(count)d times in a row without getting further. This is most often too little memory: "
+            "try smaller batches or images, or fewer files, or ask the operator to look at the log.",
+            what=what,
+            count=work.crashes + 1,
         )
+        work.fail(lease, message, reason=reason)
         return
     with transaction.atomic():
         if work.requeue(lease):
