@@ -47,6 +47,12 @@ def data_folder(data_id: int) -> Path:
     return Path(settings.DLM_INCOMING) / f"{_DATA_PREFIX}{data_id}"
 
 
+def data_folders() -> dict[int, Path]:
+    """Every such folder that there is, by its data's id."""
+    found = Path(settings.DLM_INCOMING).glob(f"{_DATA_PREFIX}*")
+    return {int(folder.name.removeprefix(_DATA_PREFIX)): folder for folder in found}
+
+
 def write_file(path: Path, chunks: Iterable[bytes]) -> ReceivedFile:
     """Write the chunks to a new file and hash them on the way."""
     digest = hashlib.sha256()

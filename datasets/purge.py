@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from datasets.models import Data, Dataset, File
+from datasets.results import drop_sources
 from datasets.trash import uses_of
 from dlmodeler_site.errors import Conflict
 from dlmodeler_site.registry import refuse_if_in_use
@@ -50,6 +51,7 @@ def _purge_data(data: Data) -> None:
     _delete_file_rows(data)
     exports = [export.files_key for export in data.exports.all()]
     delete_folders(data.files_key, data.thumbnails_key, data.log_key.rpartition("/")[0], *exports)
+    drop_sources(data)
     data.delete()
 
 

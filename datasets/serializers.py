@@ -119,22 +119,6 @@ class UploadedFileSerializer(serializers.Serializer[Any]):
     error = NullIfBlank(allow_null=True)
 
 
-class StepsSerializer(serializers.Serializer[Any]):
-    steps = serializers.ListField(
-        child=serializers.DictField(), allow_empty=True, help_text='[{"op": "rotate", "degrees": 90}, …]'
-    )
-
-
-class PreprocessSerializer(StepsSerializer):
-    name = serializers.CharField(max_length=100)
-    description = serializers.CharField(max_length=2000, allow_blank=True, default="")
-    on_error = serializers.ChoiceField(choices=Data.OnError.choices, default=Data.OnError.FAIL)
-
-
-class PreviewSerializer(StepsSerializer):
-    file = serializers.IntegerField(required=False, min_value=1, help_text="the id of an image; else a random one")
-
-
 class CountSerializer(serializers.Serializer[Any]):
     count = serializers.IntegerField()
 
@@ -190,7 +174,10 @@ UPLOAD_REQUEST: dict[str, Any] = {
             "files": {"type": "array", "items": {"type": "string", "format": "binary"}},
             "paths": {"type": "array", "items": {"type": "string"}, "description": "a relative path for each file"},
             "labels_from_folders": {"type": "boolean", "description": "the last folder's name becomes the label"},
-            "unzip": {"type": "boolean"},
+            "unzip": {
+                "type": "boolean",
+                "description": "every file is an archive (zip, tar, tar.gz, tar.bz2, tar.xz) to be unpacked",
+            },
         },
         "required": ["files"],
     }

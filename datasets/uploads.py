@@ -12,7 +12,8 @@ from django.http import HttpRequest
 from django.http.request import UnreadablePostError
 
 from datasets.incoming import ReceivedFile, request_folder, write_file
-from datasets.inspection.names import MAX_NAME_BYTES, NameRefused, check_name
+from datasets.inspection.archives import ArchiveRefused, Limits, archive_kind, survey
+from datasets.inspection.names import MAX_NAME_BYTES, NameRefused, check_name, last_folder
 from datasets.models import Data, File
 from datasets.multipart import CHUNK_BYTES, Interrupted, MultipartError, Part, read_parts
 from dlmodeler_site.errors import Conflict, UserError
@@ -52,13 +53,16 @@ class _File:
     received: ReceivedFile
     label: str = ""
     error: str = ""
+    is_archive: bool = False
+    labelled_by_folder: bool = False
 
 
 def receive_files(data: Data, request: HttpRequest) -> list[UploadedFile]:
     """Stream the files of a multipart request into the data; answers one entry for each, in order.
 
-    A file whose name cannot be kept is refused, stays as a rejected row, and leaves the others unharmed. The same name
-    again replaces. Nothing of a request that breaks off or is refused as a whole is kept.
+    A file whose name cannot be kept is refused, stays as a rejected row, and leaves the others unharmed; so is, with
+    `unzip`, what is no archive that can be unpacked. The same name again replaces. Nothing of a request that breaks off
+    or is refused as a whole is kept.
 
     Raises:
         Conflict: the data takes no more files.
@@ -68,12 +72,6 @@ def receive_files(data: Data, request: HttpRequest) -> list[UploadedFile]:
     _check_length(request)
     with request_folder() as folder:
         form = _read_form(request, folder)
-        if form.options.get("unzip"):
-            raise UserError(
-                _("Archives are not unpacked yet. Unpack the archive and upload its files with their paths."),
-                reason="unzip_not_available",
-                field="unzip",
-            )
         files = list(_named(form))
         latest = {file.name: file for file in files}
         errors: dict[str, str] = {}
@@ -252,8 +250,22 @@ def _named(form: _Form) -> Iterator[_File]:
             continue
         taken.add(name)
         folders.update(parents)
-        label = parents[0].rpartition("/")[2] if parents and form.options.get("labels_from_folders") else ""
-        yield _File(name, received, label=label)
+        is_labelled = bool(form.options.get("labels_from_folders"))
+        if form.options.get("unzip"):
+            refusal = _refused_archive(received.path)
+            yield _File(name, received, error=refusal, is_archive=not refusal, labelled_by_folder=is_labelled)
+        else:
+            yield _File(name, received, label=last_folder(name) if is_labelled else "")
+
+
+def _refused_archive(path: Path) -> str:
+    """Why the file is not unpacked, as far as that can be told at once; "" where nothing is against it."""
+    try:
+        if archive_kind(path) != "tar":  # which would have to be read to its end: the inspection does that
+            survey(path, Limits(entries=settings.DLM_ARCHIVE_MAX_ENTRIES))
+    except ArchiveRefused as refused:
+        return refused.message
+    return ""
 
 
 def checked_name(given: str) -> str:
@@ -292,13 +304,13 @@ def _batches(files: list[_File]) -> Iterator[list[_File]]:
 
 def _keep(data: Data, batch: list[_File]) -> dict[str, str]:
     """Put the bytes in place and write the rows; answers the errors of those that have no place."""
-    puts = {file.name: Put(f"{data.files_key}/{file.name}", file.received.path, file.received.sha256) for file in batch}
+    puts = {file.name: Put(_key(data, file), file.received.path, file.received.sha256) for file in batch}
     with workspace().ahead(puts[file.name] for file in batch if not file.error) as ahead, transaction.atomic():
         # RACE: a commit must come before or after, never between the bytes and the rows.
         status = Data.objects.select_for_update().filter(pk=data.pk).values_list("status", flat=True).first()
         check_open(data, status or Status.CANCELLED)
         stored = data.files.filter(name__in=[file.name for file in batch]).exclude(sha256="")
-        stored_names = set(stored.values_list("name", flat=True))
+        stored_keys = {file.name: file.key_in(data) for file in stored}
         blocked = {puts[name].key for name in _blocked_by_files(data, batch)}
         blocked |= _put([put for put in ahead if put.key not in blocked])
         errors = {file.name: _in_the_way() for file in batch if not file.error and puts[file.name].key in blocked}
@@ -306,10 +318,15 @@ def _keep(data: Data, batch: list[_File]) -> dict[str, str]:
             [_row(data, file, file.error or errors.get(file.name, "")) for file in batch],
             update_conflicts=True,
             unique_fields=["data", "name"],
-            update_fields=["state", "error", "size_bytes", "sha256", "label"],
+            update_fields=["state", "error", "size_bytes", "sha256", "label", "source", "labelled_by_folder"],
         )
-        workspace().delete_files(puts[file.name].key for file in batch if file.error and file.name in stored_names)
+        replaced = [file for file in batch if file.error or puts[file.name].key != stored_keys.get(file.name)]
+        workspace().delete_files(stored_keys[file.name] for file in replaced if file.name in stored_keys)
     return errors
+
+
+def _key(data: Data, file: _File) -> str:
+    return f"{data.archives_key if file.is_archive else data.files_key}/{file.name}"
 
 
 def _blocked_by_files(data: Data, batch: list[_File]) -> set[str]:
@@ -318,7 +335,8 @@ def _blocked_by_files(data: Data, batch: list[_File]) -> set[str]:
     folders = {parent for each in parents.values() for parent in each}
     if not folders:
         return set()
-    files = set(data.files.filter(name__in=folders).exclude(sha256="").values_list("name", flat=True))
+    in_place = data.files.filter(name__in=folders).exclude(sha256="").exclude(source=File.Source.ARCHIVE)
+    files = set(in_place.values_list("name", flat=True))
     return {name for name, each in parents.items() if not files.isdisjoint(each)}
 
 
@@ -345,4 +363,6 @@ def _row(data: Data, file: _File, error: str) -> File:
         row.state, row.error = File.State.REJECTED, error
     else:
         row.sha256, row.label = file.received.sha256, file.label
+        if file.is_archive:
+            row.source, row.labelled_by_folder = File.Source.ARCHIVE, file.labelled_by_folder
     return row

@@ -229,7 +229,6 @@ def test_what_a_killed_process_left_is_swept_and_what_is_in_use_is_not() -> None
     [
         (body([]), 400, "no_files"),
         (b"no multipart at all", 400, "interrupted"),
-        (body([("a.zip", b"PK")], unzip="true"), 400, "unzip_not_available"),
         (body([("a.png", b"x")], unzip="maybe"), 400, "invalid"),
         (body([("a.png", b"x")]).replace(b'"files"', b'"file"'), 400, "unknown_field"),
         (body([(f"{n}.png", b"x") for n in range(1001)]), 413, "too_many_files"),
