@@ -26,11 +26,39 @@ from dlmodeler_site.work.models import Status
 BATCH = 1000
 BLOCK_BYTES = 256 << 10
 MOST_AT_ONCE = 3  # in each process of the site, which has 8 threads: the others stay free for pages
+MOST_FILES_AT_ONCE = 300_000  # of all downloads together: the list of files at a zip's end takes 0.5 kB for each
 LABELS_NAME = "labels.csv"
 
 _ZIP64_LIMIT = (1 << 31) - 1
 _ZIP64_COUNT = (1 << 16) - 1
-_slots = threading.BoundedSemaphore(MOST_AT_ONCE)
+
+
+class _Places:
+    """The downloads under way in this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._files: list[int] = []
+
+    def take(self, files: int) -> bool:
+        """Whether a download of so many files may begin; `give_back` ends it."""
+        with self._lock:
+            full = len(self._files) >= MOST_AT_ONCE or sum(self._files, files) > MOST_FILES_AT_ONCE
+            if full and self._files:
+                return False
+            self._files.append(files)
+            return True
+
+    def give_back(self, files: int) -> None:
+        with self._lock:
+            self._files.remove(files)
+
+    @property
+    def taken(self) -> int:
+        return len(self._files)
+
+
+places = _Places()
 
 
 class _Entry(NamedTuple):
@@ -73,22 +101,21 @@ def download_answer(data: Data, request: HttpRequest) -> HttpResponse | Streamin
     }
     if request.method == "HEAD":
         return HttpResponse(content_type="application/zip", headers=headers)
-    if not _slots.acquire(blocking=False):
+    if not places.take(data.file_count):
         raise UserError(
-            _("%(count)s downloads are under way, the most at a time. Try again in a few minutes.")
-            % {"count": MOST_AT_ONCE},
-            reason="busy",
-            status=503,
+            _("As many downloads as there can be are under way. Try again in a few minutes."), reason="busy", status=503
         )
     limit_silence(request)
-    return StreamingHttpResponse(_Sending(_blocks(_zip(data, plan))), content_type="application/zip", headers=headers)
+    sending = _Sending(_blocks(_zip(data, plan)), data.file_count)
+    return StreamingHttpResponse(sending, content_type="application/zip", headers=headers)
 
 
 class _Sending:
     """Blocks on their way; gives its place back when the answer is closed, begun or not."""
 
-    def __init__(self, blocks: Iterator[bytes]) -> None:
+    def __init__(self, blocks: Iterator[bytes], files: int) -> None:
         self._blocks = blocks
+        self._files = files
         self._is_open = True
 
     def __iter__(self) -> Iterator[bytes]:
@@ -97,7 +124,7 @@ class _Sending:
     def close(self) -> None:
         if self._is_open:
             self._is_open = False
-            _slots.release()
+            places.give_back(self._files)
 
 
 # -- What is sent --------------------------------------------------------------------------------

@@ -109,7 +109,16 @@ def test_only_so_many_are_sent_at_a_time(cast: Cast, data: Data) -> None:
     assert client.get(url(data)).status_code == 503
     for answer in (*sending, *again):  # some of them for the second time
         answer.close()
-    assert download._slots._value == MOST_AT_ONCE
+    assert download.places.taken == 0
+
+
+def test_one_of_very_many_files_is_sent_alone(cast: Cast, data: Data) -> None:
+    Data.objects.update(file_count=download.MOST_FILES_AT_ONCE + 1)
+    client = api(cast.bob)
+    with closing(client.get(url(data))) as sending:
+        assert sending.status_code == 200
+        assert client.get(url(data)).status_code == 503
+    assert client.head(url(data)).status_code == 200
 
 
 def test_only_a_completed_data_is_downloaded(cast: Cast) -> None:
