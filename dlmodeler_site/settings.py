@@ -27,7 +27,7 @@ DLM_ADMIN_PASSWORD = env.str("DLM_ADMIN_PASSWORD", default="")
 DLM_ROLE = env.str("DLM_ROLE", default="web")  # web | serving: which urls and middlewares this process serves
 DLM_RUNS = DLM_HOME / "runs"
 DLM_CACHE = DLM_HOME / "cache"
-DLM_CACHE_MB = env.int("DLM_CACHE_MB", default=None)  # for decoded images; None = a fifth of them and the free disk
+DLM_CACHE_MB = env.int("DLM_CACHE_MB", default=None)  # None = a fifth of what it takes and the free disk
 DLM_LOGS = DLM_HOME / "logs"
 DLM_SOCKETS = DLM_HOME / "sockets"
 _workspace = workspace_storage(os.environ, folder=DLM_HOME / "workspace")

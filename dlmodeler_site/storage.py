@@ -12,10 +12,12 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 from django.core.files.storage import FileSystemStorage, storages
+from django.utils import timezone
 
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.sentences import Sentence as _
@@ -106,9 +108,17 @@ class Workspace(Protocol):
     def delete_tree(self, prefix: str) -> None:
         """Delete every file under `prefix/`; nothing happens where there is none."""
 
+    def tidy(self, *, before: datetime) -> None:
+        """Delete what puts that broke off before this time left behind where nobody sees it."""
+
 
 def workspace() -> Workspace:
     return cast(Workspace, storages["workspace"])
+
+
+def tidy_workspace() -> None:
+    """Delete what was never finished, and can be no more."""
+    workspace().tidy(before=timezone.now() - timedelta(days=2))
 
 
 class LocalWorkspace(FileSystemStorage):
@@ -192,6 +202,9 @@ class LocalWorkspace(FileSystemStorage):
         if not prefix.strip("/"):
             raise ValueError("refusing to delete the whole workspace")
         shutil.rmtree(self.path(prefix), ignore_errors=True)
+
+    def tidy(self, *, before: datetime) -> None:
+        """A put on a disk is a rename: it leaves nothing."""
 
 
 def files_below(root: Path) -> Iterator[Path]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,10 +19,10 @@ from boto3.exceptions import S3UploadFailedError
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from django.conf import settings
 from django.core.exceptions import SuspiciousFileOperation
 from storages.backends.s3 import S3Storage
 
+from dlmodeler_site.s3_cache import cached_file, cached_tree, is_cached, keep
 from dlmodeler_site.s3_errors import MISSING, REPLACED, unavailable
 from dlmodeler_site.s3_reader import BUFFER_BYTES, ObjectReader
 from dlmodeler_site.storage import Put, WorkspaceUnavailable, puts_of_tree
@@ -35,7 +36,6 @@ MAX_KEY_BYTES = 1024
 _AT_ONCE = 1000  # keys that S3 lists and deletes in one request
 _SMALL_BYTES = 1 << 20
 _AHEAD = ".ahead"
-_FREE_SHARE = 0.1  # of the disk: below it, nothing that can be fetched again is kept
 _CONTENT = {"ContentType": "application/octet-stream"}  # SECURITY: no browser runs it, whoever may read the bucket
 _TRANSFER = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=4)
 _COPY = TransferConfig(multipart_threshold=1 << 30, multipart_chunksize=1 << 29)  # S3 copies it, nothing passes here
@@ -67,11 +67,8 @@ class S3Workspace(S3Storage):
         self._put(Put(key, source, sha256))
 
     def local_path(self, key: str, sha256: str) -> Path:
-        expected = sha256 or hashlib.sha256(f"{key}\n{self._head(key)['ETag']}".encode()).hexdigest()
-        cached = _cached_file(expected)
-        try:
-            os.utime(cached)  # what was used last is evicted last
-        except FileNotFoundError:
+        cached = cached_file(sha256 or hashlib.sha256(f"{key}\n{self._head(key)['ETag']}".encode()).hexdigest())
+        if not is_cached(cached):
             self._download(key, cached, sha256=sha256)
         return cached
 
@@ -108,12 +105,10 @@ class S3Workspace(S3Storage):
         return _in_threads(lambda file: self.local_path(*file), files)
 
     def local_tree(self, prefix: str) -> Path:
-        cached = Path(settings.DLM_CACHE) / "trees" / hashlib.sha256(prefix.encode()).hexdigest()
-        try:
-            os.utime(cached)
+        cached = cached_tree(prefix)
+        if is_cached(cached):
             return cached
-        except FileNotFoundError:
-            part = cached.with_name(f".{uuid.uuid4().hex}")
+        part = cached.with_name(f".{uuid.uuid4().hex}")
         try:
             self.fetch_tree(prefix, part)
             part.rename(cached)
@@ -151,6 +146,22 @@ class S3Workspace(S3Storage):
         self._delete_keys(map(self._key, self.keys(prefix)))
 
     # -- The bucket ------------------------------------------------------------------------------
+
+    def tidy(self, *, before: datetime) -> None:
+        with self._told(""):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket_name, Prefix=self._key(f"{_AHEAD}/x")[:-1]
+            )
+            found = [item for page in pages for item in page.get("Contents", ())]
+            self._delete_keys(item["Key"] for item in found if item["LastModified"] < before)
+            uploads = self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self.bucket_name, Prefix=self._key("x")[:-1]
+            )
+            for upload in [each for page in uploads for each in page.get("Uploads", ())]:
+                if upload["Initiated"] < before:
+                    self._client.abort_multipart_upload(
+                        Bucket=self.bucket_name, Key=upload["Key"], UploadId=upload["UploadId"]
+                    )
 
     def check(self, *, writing: bool) -> None:
         client = self._client_for(hasty=True)
@@ -245,7 +256,7 @@ class S3Workspace(S3Storage):
         else:
             self._upload(put.source, put.key)
         if put.sha256:
-            _keep(put.source, put.sha256)
+            keep(put.source, put.sha256)
         put.source.unlink(missing_ok=True)
 
     def _upload(self, source: Path, name: str) -> None:
@@ -307,21 +318,6 @@ def _in_threads(do: Callable[[T], R], items: Iterable[T]) -> list[R]:
                 pool.shutdown(cancel_futures=True)
                 raise
     return results
-
-
-def _cached_file(sha256: str) -> Path:
-    return Path(settings.DLM_CACHE) / "files" / sha256[:2] / sha256
-
-
-def _keep(source: Path, sha256: str) -> None:
-    """Move a file that was put into the cache, where there is room."""
-    cached = _cached_file(sha256)
-    disk = shutil.disk_usage(settings.DLM_CACHE)
-    if disk.free > disk.total * _FREE_SHARE:
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        if source.stat().st_dev == cached.parent.stat().st_dev:
-            os.utime(source)
-            os.replace(source, cached)
 
 
 def _add_md5(request: Any, **_kwargs: Any) -> None:

@@ -7,8 +7,8 @@ class JobsConfig(AppConfig):
     verbose_name = _("Jobs")
 
     def ready(self) -> None:
-        from dlmodeler_site.registry import register_duty
+        from dlmodeler_site.local_cache import register_kind
         from jobs import pixel_cache, usage
 
         usage.register()
-        register_duty("pixel cache", every_s=600, run=pixel_cache.trim)
+        register_kind(pixel_cache.Pixels())

@@ -1,5 +1,6 @@
 """Takes one claimed piece of work to its end: prepare, start, tail, collect, finish."""
 
+import contextlib
 import logging
 import shutil
 import signal
@@ -18,6 +19,7 @@ from dlmodeler_site.compute.inline import InlineBackend
 from dlmodeler_site.compute.local import LocalBackend
 from dlmodeler_site.compute.run_folder import RunFolder, StopRequested, write_json
 from dlmodeler_site.errors import UserError
+from dlmodeler_site.registry import work_models
 from dlmodeler_site.sentences import Sentence as _
 from dlmodeler_site.storage import WorkspaceUnavailable, workspace
 from dlmodeler_site.work import logs, queue
@@ -46,6 +48,16 @@ def backend() -> Backend:
 
 def run_folder_path(work: Work) -> Path:
     return Path(settings.DLM_RUNS) / f"{work._meta.label_lower}-{work.pk}" / f"attempt-{work.attempt}"
+
+
+def oldest_run() -> float | None:
+    """When the oldest attempt that runs now began, as a Unix time."""
+    began = []
+    for model in work_models():
+        for work in model._default_manager.filter(status=Status.RUNNING).only("attempt"):
+            with contextlib.suppress(FileNotFoundError):  # it has not begun, or has ended
+                began.append(run_folder_path(work).parent.stat().st_mtime)
+    return min(began, default=None)
 
 
 def run(model: type[Work], pk: int, lease: uuid.UUID) -> None:

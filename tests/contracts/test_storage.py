@@ -4,6 +4,7 @@ import hashlib
 import os
 import random
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -291,3 +292,23 @@ def test_a_file_replaced_while_it_is_read_is_not_mixed(bucket: S3Workspace, tmp_
         file.seek(1 << 19)
         with pytest.raises(OSError, match="replaced"):
             file.read()
+
+
+def test_what_broken_off_puts_left_is_tidied_up(bucket: S3Workspace, ceph: Ceph, tmp_path: Path) -> None:
+    client, where = ceph.client(), {"Bucket": bucket.bucket_name, "Key": "some/prefix/project/a"}
+    client.create_multipart_upload(**where)
+    client.create_multipart_upload(**where | {"Key": "another/site"})
+    bucket.put_file(".ahead/1", written(tmp_path / "source"))
+    bucket.put_file("project/b", written(tmp_path / "source"))
+
+    def uploads() -> list[str]:
+        return [each["Key"] for each in client.list_multipart_uploads(Bucket=where["Bucket"]).get("Uploads", ())]
+
+    now = datetime.now(UTC)
+    bucket.tidy(before=now - timedelta(hours=1))
+    assert len(uploads()) == 2
+    assert bucket.exists(".ahead/1")
+    bucket.tidy(before=now + timedelta(hours=1))
+    assert uploads() == ["another/site"]
+    assert not bucket.exists(".ahead/1")
+    assert bucket.exists("project/b")

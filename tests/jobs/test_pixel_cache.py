@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dlmodeler_site import local_cache
 from dlmodeler_site.compute.run_folder import RunFolder
 from jobs import pixel_cache
 from jobs.algorithms.data import LabelledImage, LabelledPixels, load_pixels
@@ -38,7 +39,7 @@ def decode(tmp_path: Path, red: int, *, hours_ago: float = 0) -> tuple[LabelledP
 def test_what_was_used_least_recently_goes_first_until_the_rest_fits(settings: Any, tmp_path: Path) -> None:
     paths = [decode(tmp_path, red, hours_ago=hours)[1] for red, hours in ((1, 3), (2, 5), (3, 4), (4, 2))]
     settings.DLM_CACHE_MB = 2
-    pixel_cache.trim()
+    local_cache.trim()
     assert [path.exists() for path in paths] == [True, False, False, True]
 
 
@@ -46,13 +47,13 @@ def test_what_a_training_has_open_stays_and_counts_as_used_now(settings: Any, tm
     pixels, used = decode(tmp_path, 1, hours_ago=9)
     _, young = decode(tmp_path, 2, hours_ago=0.5)
     settings.DLM_CACHE_MB = 0
-    pixel_cache.trim()
+    local_cache.trim()
     assert used.exists()
     assert young.exists()
     assert time.time() - used.stat().st_mtime < HOUR_S
     pixels.file.close()
     os.utime(used, (0, 0))
-    pixel_cache.trim()
+    local_cache.trim()
     assert not used.exists()
     assert not used.with_suffix(".lock").exists()
     assert (decode(tmp_path, 1)[0].pixels[0, 0, 0] == (1, 0, 0)).all()
@@ -61,7 +62,7 @@ def test_what_a_training_has_open_stays_and_counts_as_used_now(settings: Any, tm
 def test_without_a_limit_given_a_fifth_of_the_disk_is_enough_for_a_few_images(settings: Any, tmp_path: Path) -> None:
     _, path = decode(tmp_path, 1, hours_ago=100)
     assert settings.DLM_CACHE_MB is None
-    pixel_cache.trim()
+    local_cache.trim()
     assert path.exists()
 
 
@@ -71,9 +72,9 @@ def test_what_a_killed_decoder_left_goes_after_a_day(cache: Path) -> None:
     for path, hours in ((old, 25), (young, 23)):
         path.touch()
         os.utime(path, (time.time() - hours * HOUR_S,) * 2)
-    pixel_cache.trim()
+    local_cache.trim()
     assert (old.exists(), young.exists()) == (False, True)
 
 
 def test_no_cache_yet_is_no_error() -> None:
-    pixel_cache.trim()
+    local_cache.trim()
