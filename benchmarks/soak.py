@@ -2,8 +2,9 @@
 
 python -m benchmarks.soak [--times 5] [--targets training runner …] [--seed N]
 
-Each kill hits one process of a running site of its own while a piece of work runs (`WORK`), or while a deployment
-answers (`ANSWERING`). Prints a row for each target and, below, what went wrong; ends with 1 if anything did.
+Each kill hits one process of a running site of its own while a piece of work runs (`WORK`), while a file of 500 MB is
+uploaded (`UPLOADING`), or while a deployment answers (`ANSWERING`). Prints a row for each target and, below, what went
+wrong; ends with 1 if anything did.
 """
 
 import argparse
@@ -23,8 +24,9 @@ import requests
 from benchmarks.photos import photos
 from dlmodeler_site.demo.life_cycle import FINAL, upload
 from tests.e2e import life
-from tests.e2e.kills import ANSWER_TIMEOUT_S, EPOCHS, Killer, computing, most_at_once
+from tests.e2e.kills import ANSWER_TIMEOUT_S, EPOCHS, Killer, Missed, computing, most_at_once
 from tests.e2e.site import RunningSite, running_site, wait_until
+from tests.e2e.tus import Upload, random_file
 
 TRAINING, INSPECTION = "jobs.algorithms", "datasets.inspection"
 PREPROCESSING, PREDICTION = "datasets.preprocessing", "deployments.modelserver.batch"
@@ -44,8 +46,10 @@ WORK = {
     "prediction": PREDICTION,
 }
 ANSWERING = ("model server", "keeper (serving)", "web (serving)", "supervisor (serving)")
+UPLOADING = ("web (upload)", "supervisor (upload)")
 ABOVE = {"runner": 1, "worker": 2, "queue guard": 3, "queue main": 4}  # generations above the computing process
 PHOTOS, PHOTO_PX = 600, 512
+LARGE_BYTES = 500_000_000
 END_TIMEOUT_S = 300
 
 
@@ -58,17 +62,15 @@ class Row:
     well: int = 0
     most_at_once: int = 0
     longest_s: float = 0.0
+    note: str = ""
     faults: list[str] = field(default_factory=list)
 
     def line(self) -> str:
-        return f"{self.target:22}{self.kills:>6}{self.well:>11}{self.most_at_once:>14}{self.longest_s:>11.1f}"
+        figures = f"{self.kills:>6}{self.well:>11}{self.most_at_once:>14}{self.longest_s:>11.1f}"
+        return f"{self.target:22}{figures}   {self.note}".rstrip()
 
 
 HEADER = f"{'killed':22}{'kills':>6}{'completed':>11}{'most at once':>14}{'longest s':>11}"
-
-
-class Missed(Exception):
-    """The work had ended before the moment of the kill."""
 
 
 @dataclass
@@ -82,6 +84,8 @@ class Soak:
     token: str
     usual_s: dict[str, float] = field(default_factory=dict)
     number: int = 0
+    large: Path = Path()
+    resent_bytes: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def on(cls, site: RunningSite, folder: Path, *, seed: int) -> "Soak":
@@ -206,6 +210,30 @@ class Soak:
                 return
             page += 1
 
+    # -- uploads --------------------------------------------------------------------------------
+
+    def kill_during_upload(self, row: Row) -> None:
+        """One kill while a large file is uploaded; it must arrive whole, and nothing be sent twice but a piece."""
+        if not self.usual_s.get("upload"):
+            self.large = random_file(self.files[0].with_name("large.bin"), LARGE_BYTES)
+            began = time.monotonic()
+            self._new_upload().run()
+            self.usual_s["upload"] = time.monotonic() - began
+        began = time.monotonic()
+        upload = self._new_upload()
+        target = row.target.removesuffix(" (upload)")
+        resent_bytes = self.killer.kill_during_upload(target, upload, within_s=self.usual_s["upload"])
+        row.kills += 1
+        row.well += 1
+        row.longest_s = max(row.longest_s, time.monotonic() - began)
+        self.resent_bytes[row.target] = max(self.resent_bytes.get(row.target, 0), resent_bytes)
+        row.note = f"{self.resent_bytes[row.target] / 1e6:.1f} MB sent twice at most"
+
+    def _new_upload(self) -> Upload:
+        self.number += 1
+        body = {"dataset": self.images["dataset"], "name": f"upload-{self.number}", "description": ""}
+        return Upload(self.killer.client, self.killer.client.post("/data/", body)["id"], self.large, self.large.name)
+
     # -- deployments ----------------------------------------------------------------------------
 
     def kill_while_answering(self, row: Row) -> None:
@@ -257,7 +285,7 @@ def repeat(kill: Callable[[Row], None], row: Row, times: int) -> None:
 
 
 def main() -> int:
-    targets = (*WORK, *ANSWERING)
+    targets = (*WORK, *UPLOADING, *ANSWERING)
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--times", type=int, default=5, help="kills of each target (default 5)")
     parser.add_argument("--targets", nargs="+", choices=targets, default=list(targets), metavar="TARGET")
@@ -272,7 +300,8 @@ def main() -> int:
             say(f"seed {arguments.seed}, {os.cpu_count()} cores\n{HEADER}")
             for target in arguments.targets:
                 rows.append(row := Row(target))
-                repeat(soak.kill_during_work if target in WORK else soak.kill_while_answering, row, arguments.times)
+                kill = soak.kill_during_upload if target in UPLOADING else soak.kill_while_answering
+                repeat(soak.kill_during_work if target in WORK else kill, row, arguments.times)
                 say(row.line())
     faults = [f"{row.target}: {fault}" for row in rows for fault in row.faults]
     say("\n".join(faults) or "no work lost, none run twice at once, none stuck")

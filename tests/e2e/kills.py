@@ -9,6 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,16 @@ import requests
 from dlmodeler_site.demo.life_cycle import Site
 from tests.e2e import life
 from tests.e2e.site import PASSWORD, USERNAME, RunningSite, wait_until
+from tests.e2e.tus import PIECE_BYTES, Upload, sha256
 
 WORK_TARGETS = ("training", "runner", "worker", "queue", "keeper", "web")
 EPOCHS = 60
 END_TIMEOUT_S = 240
 ANSWER_TIMEOUT_S = 15
+
+
+class Missed(Exception):
+    """What was to be disturbed had ended before the moment of the kill."""
 
 
 @dataclass
@@ -75,6 +81,30 @@ class Killer:
         epochs = [row["epoch"] for row in self.client.get(f"{path}metrics/")]
         assert epochs == list(range(1, EPOCHS + 1)), epochs
         return ended
+
+    def kill_during_upload(self, target: str, upload: Upload, *, within_s: float, bytes_per_s: float = 0) -> int:
+        """Kill the web process or the supervisor while a file is uploaded; it must arrive whole.
+
+        Answers the bytes that were sent twice; more than a piece, which can have been on its way, fails.
+        """
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(upload.run, bytes_per_s=bytes_per_s)
+            time.sleep(self.moments.uniform(0, within_s))
+            if running.done():
+                raise Missed
+            if target == "supervisor":
+                self.kill_supervisor()
+                self.site.start()
+            else:
+                for process in self.site.find("gunicorn", "dlmodeler_site.wsgi"):
+                    process.kill()
+            ended = running.result()
+        assert ended["state"] == "ok", ended
+        (row,) = self.client.get(f"/data/{upload.data}/files/?search={upload.name}")["results"]
+        assert row["sha256"] == sha256(upload.path), "what arrived is not what was sent"
+        resent_bytes = upload.sent_bytes - upload.size_bytes
+        assert 0 <= resent_bytes <= PIECE_BYTES, f"{resent_bytes} bytes were sent twice"
+        return resent_bytes
 
     def wait_for_end(self, path: str) -> dict[str, Any]:
         def state() -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ import requests
 from tests.e2e import life
 from tests.e2e.kills import ANSWER_TIMEOUT_S, WORK_TARGETS, Killer, computing
 from tests.e2e.site import RunningSite, running_site, wait_until
+from tests.e2e.tus import Upload, random_file
 
 pytestmark = [pytest.mark.slow, pytest.mark.kill, pytest.mark.timeout(600)]
 
@@ -30,6 +31,16 @@ def killer(site: RunningSite, tmp_path_factory: pytest.TempPathFactory) -> Kille
 @pytest.mark.parametrize("target", WORK_TARGETS)
 def test_a_training_survives_the_kill_of(target: str, killer: Killer) -> None:
     killer.kill_during_training(target, f"killed-{target}")
+
+
+@pytest.mark.parametrize("target", ["web", "supervisor"])
+def test_an_upload_goes_on_after_the_kill_of(target: str, killer: Killer, tmp_path: Path) -> None:
+    file = random_file(tmp_path / "large.bin", 30_000_000)
+    dataset = killer.client.post("/datasets/", {"project": killer.job["project"], "name": target, "description": ""})
+    data = killer.client.post("/data/", {"dataset": dataset["id"], "name": target, "description": ""})
+    upload = Upload(killer.client, data["id"], file, file.name)
+    killer.kill_during_upload(target, upload, within_s=1.5, bytes_per_s=15_000_000)
+    assert upload.begun_again > 0
 
 
 def test_who_lost_the_lease_ends_its_process(killer: Killer, site: RunningSite) -> None:
