@@ -3,6 +3,7 @@ from rest_framework.routers import SimpleRouter
 
 from datasets.api import DataFileViewSet, DatasetViewSet, DataViewSet, FileViewSet
 from datasets.connection_api import ConnectionViewSet
+from datasets.import_api import ImportViewSet
 from datasets.trash_api import TrashedDatasetViewSet, TrashedDataViewSet, TrashViewSet
 from datasets.upload_api import MissingFilesViewSet, UploadViewSet
 
@@ -11,6 +12,7 @@ router.register("datasets", DatasetViewSet, basename="api-dataset")
 router.register("data", DataViewSet, basename="api-data")
 router.register("connections", ConnectionViewSet, basename="api-connection")
 urlpatterns = [
+    path("data/import/", ImportViewSet.as_view({"post": "create"}), name="api-data-import"),
     path("data/<int:pk>/files/", DataFileViewSet.as_view({"get": "list", "post": "create"}), name="api-data-files"),
     path(
         "data/<int:pk>/files/missing/", MissingFilesViewSet.as_view({"post": "create"}), name="api-data-files-missing"

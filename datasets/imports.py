@@ -113,9 +113,27 @@ def list_objects(data: Data) -> None:
     data.save(update_fields=["is_listed", "source_options"])
 
 
-def fetch_row(file: File, storage: ObjectStorage) -> dict[str, Any]:
-    """The object's row in the manifest of the inspection: with an address, and no key, to fetch it by."""
-    return {"url": storage.url_to_get(file.source_key), "size_bytes": file.size_bytes, "etag": file.etag}
+def objects_to_fetch(data: Data) -> tuple[Iterator[dict[str, Any]], dict[str, Any]]:
+    """The manifest of the objects that have rows, with addresses to fetch them by and no key; and options of the spec."""
+    storage = storage_of(connection_of(data))
+    is_unpacked = bool(data.source_options.get("unzip"))
+    waiting = data.files.filter(state=File.State.PENDING, source=File.Source.OBJECT).order_by("pk")
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for file in waiting.iterator(chunk_size=2000):
+            yield {
+                "id": file.pk,
+                "name": file.name,
+                "label": file.label,
+                "url": storage.url_to_get(file.source_key),
+                "size_bytes": file.size_bytes,
+                "etag": file.etag,
+                "archive": is_unpacked,
+                "labelled_by_folder": file.labelled_by_folder,
+            }
+
+    spec = {"public_only": storage.endpoint.public_only, "skipped": data.source_options.get("skipped", 0)}
+    return rows(), spec
 
 
 def connection_of(data: Data) -> Connection:

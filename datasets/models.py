@@ -1,7 +1,7 @@
 """Datasets, their data (immutable versions) and the files of these."""
 
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, ClassVar, Self
 
 from django.conf import settings
@@ -227,16 +227,29 @@ class Data(Work):
     # -- Work -----------------------------------------------------------------------------------
 
     @property
+    def is_to_inspect(self) -> bool:
+        """Whether there are files that wait for the inspection, or objects that have no row yet."""
+        if self.kind != self.Kind.RAW:
+            return False
+        return self.files.filter(state=File.State.PENDING).exists() or bool(self.source_keys and not self.is_listed)
+
+    @property
     def module(self) -> str:
         return "datasets.inspection" if self.kind == self.Kind.RAW else "datasets.preprocessing"
 
     def prepare(self, run: RunFolder) -> dict[str, Any]:
-        source = self if self.parent is None else self.parent
-        states = (File.State.PENDING,) if self.parent is None else (File.State.OK,)
-        write_jsonl(run.input / "files.jsonl", source.staged_files(*states))
+        from datasets import imports
+
         spec: dict[str, Any] = {"files": "input/files.jsonl", "thumbnail_px": THUMBNAIL_PX, "workers": cpu_count()}
         if self.parent is not None:
+            write_jsonl(run.input / "files.jsonl", self.parent.staged_files(File.State.OK))
             return spec | {"steps": self.steps, "on_error": self.on_error}
+        objects: Iterator[dict[str, Any]] = iter(())
+        if self.source_keys:
+            imports.list_objects(self)
+            objects, options = imports.objects_to_fetch(self)
+            spec |= options
+        write_jsonl(run.input / "files.jsonl", chain(self.staged_files(File.State.PENDING), objects))
         write_jsonl(run.input / "names.jsonl", self._names_beside())
         return spec | {
             "names": "input/names.jsonl",
@@ -258,8 +271,9 @@ class Data(Work):
         results.tidy(self)
 
     def staged_files(self, *states: str) -> Iterator[dict[str, Any]]:
-        """The manifest of the files in these states, with local paths to read them from."""
-        files = self.files.filter(state__in=states).order_by("pk").iterator(chunk_size=2000)
+        """The manifest of the files in these states, with local paths to read them from; without what is elsewhere."""
+        elsewhere = models.Q(state=File.State.PENDING, source=File.Source.OBJECT)
+        files = self.files.filter(state__in=states).exclude(elsewhere).order_by("pk").iterator(chunk_size=2000)
         while batch := list(islice(files, 2000)):
             paths = workspace().local_paths([(file.key_in(self), file.sha256) for file in batch])
             for file, path in zip(batch, paths, strict=True):

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from datasets import resumable
-from datasets.models import Data, Dataset, File
+from datasets.models import Data, Dataset
 from datasets.preprocessing.registry import StepError, validate_steps
 from dlmodeler_site.errors import Conflict, UserError
 from dlmodeler_site.slugs import unique_slug
@@ -109,7 +109,7 @@ def commit_data(data: Data) -> None:
     """No more files: queue the inspection. One that was stopped or failed is queued again for what is left."""
     if data.status == Status.UPLOADING:
         resumable.refuse_unfinished(data)
-    waiting = data.kind == Data.Kind.RAW and data.files.filter(state=File.State.PENDING).exists()
+    waiting = data.is_to_inspect
     if data.status == Status.UPLOADING and not waiting:
         refused = data.files.count()
         message = (

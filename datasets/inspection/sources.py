@@ -81,7 +81,7 @@ class Sources:
     @classmethod
     def of(cls, run: RunFolder) -> "Sources":
         """Read the manifest and the archives' lists. RunError: there is too little disk for what they hold."""
-        sources = cls(run)
+        sources = cls(run, skipped=run.spec.get("skipped", 0))
         archives = []
         for row in sources._manifest():
             sources.total += 1
