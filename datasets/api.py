@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http import FileResponse, HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -21,7 +21,6 @@ from datasets.incoming import limit_silence
 from datasets.lineage import as_json, lineage_of, node_as_json
 from datasets.lineage_api import LineageSerializer
 from datasets.models import Data, Dataset, File
-from datasets.previews import preview_image
 from datasets.profile import profile
 from datasets.samples import random_files
 from datasets.serializers import (
@@ -31,8 +30,6 @@ from datasets.serializers import (
     DatasetChangeSerializer,
     DatasetSerializer,
     FileSerializer,
-    PreprocessSerializer,
-    PreviewSerializer,
     ProfileSerializer,
     UploadedFileSerializer,
 )
@@ -179,25 +176,6 @@ class DataViewSet(ListModelMixin, ScopedViewSet):
     def download(self, request: Request, pk: int) -> HttpResponseBase:
         """The sound files as a zip, and their labels in `labels.csv`; 503 while too many are under way."""
         return download_answer(self.visible(), request._request)
-
-    @extend_schema(request=PreprocessSerializer, responses={201: DataSerializer})
-    @action(detail=True, methods=["post"])
-    @idempotent
-    def preprocess(self, request: Request, pk: int) -> Response:
-        """Make a new data of the same dataset by these steps."""
-        source = self.editable()
-        given = _validated(PreprocessSerializer, request)
-        data = versions.preprocess_data(source, request.user, **given)  # type: ignore[arg-type]
-        return Response(self.get_serializer(data).data, status=201)
-
-    @extend_schema(request=PreviewSerializer, responses={(200, "image/jpeg"): BINARY})
-    @action(detail=True, methods=["post"], url_path="preprocess/preview")
-    def preview(self, request: Request, pk: int) -> HttpResponse:
-        """The result of the steps on one image; nothing is stored."""
-        data = self.visible()
-        given = _validated(PreviewSerializer, request)
-        content, content_type = preview_image(data, steps=given["steps"], file_id=given.get("file"))
-        return HttpResponse(content, content_type=content_type, headers={"Cache-Control": "no-store"})
 
     def _files(self, files: Any, **options: Any) -> Any:
         return FileSerializer(files, context=self.get_serializer_context(), **options).data

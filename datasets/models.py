@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from datasets import results
 from datasets.incoming import data_folder
+from datasets.manifests import files_to_preprocess
 from dlmodeler_site.access import Kept, ScopedQuerySet, User
 from dlmodeler_site.audit import STATE_OF_WORK, audited
 from dlmodeler_site.compute.base import cpu_count
@@ -242,8 +243,9 @@ class Data(Work):
 
         spec: dict[str, Any] = {"files": "input/files.jsonl", "thumbnail_px": THUMBNAIL_PX, "workers": cpu_count()}
         if self.parent is not None:
-            write_jsonl(run.input / "files.jsonl", self.parent.staged_files(File.State.OK))
-            return spec | {"steps": self.steps, "on_error": self.on_error}
+            write_jsonl(run.input / "files.jsonl", files_to_preprocess(self.parent, self.steps))
+            rejected = {"rejected_count": self.parent.rejected_count}
+            return spec | {"steps": self.steps, "on_error": self.on_error, **rejected}
         objects: Iterator[dict[str, Any]] = iter(())
         if self.source_keys:
             imports.list_objects(self)

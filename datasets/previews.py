@@ -1,6 +1,7 @@
 """Shows what steps would do to one image, and the first rows of a table; nothing is stored."""
 
 import threading
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
@@ -8,8 +9,9 @@ from django.utils.translation import gettext as _
 
 from datasets.inspection.tables import TableError, read_rows
 from datasets.models import Data, File
-from datasets.preprocessing.registry import validate_steps
+from datasets.preprocessing.operation import Step
 from datasets.samples import random_files
+from datasets.selections import Selected, selected
 from datasets.versions import checked_steps
 from dlmodeler_site.errors import Conflict, UserError
 from dlmodeler_site.sentences import joined
@@ -24,32 +26,43 @@ _slots = threading.BoundedSemaphore(2)
 
 
 def preview_image(data: Data, *, steps: Any, file_id: int | None = None) -> tuple[bytes, str]:
-    """The result of the steps on one image of the data (a random one if none is named), and its MIME type."""
-    from datasets.inspection.images import ImageError
-    from datasets.preprocessing.pipeline import preview
+    """The result of the steps on one image of the data (a random one if none is named), and its MIME type.
 
-    valid = validate_steps(checked_steps(steps))
-    for step in valid:
-        if step.op == "resize" and step.values["width"] * step.values["height"] > MAX_PIXELS:
-            raise _too_large()
+    Where the steps make several images of one, it is the first that differs from the others.
+    """
+    from datasets.preprocessing.pipeline import PREVIEW_TYPE
+
     file = previewed_file(data, file_id)
+    return preview_images(data, file, checked_steps(steps), most=2)[-1], PREVIEW_TYPE
+
+
+def preview_images(data: Data, file: File, steps: Sequence[Step], *, most: int) -> list[bytes]:
+    """At most this many results of the steps on one image: itself, then what else is made of it."""
+    from datasets.inspection.images import ImageError
+    from datasets.preprocessing.pipeline import previews
+
+    for step in steps:
+        if step.values.get("width", 1) * step.values.get("height", 1) > MAX_PIXELS:
+            raise _too_large()
     if (file.width or 0) * (file.height or 0) > MAX_PIXELS:
         raise _too_large()
     try:
         with _slots:
-            return preview(workspace().local_path(file.key_in(data), file.sha256), valid)
+            return previews(workspace().local_path(file.key_in(data), file.sha256), steps, name=file.name, most=most)
     except ImageError as error:
         raise UserError(joined(": ", (file.name, error.message)), reason=error.reason, field="file") from error
 
 
+def preview_selection(data: Data, steps: Sequence[Step]) -> Selected:
+    """How many files the steps would leave, and what each does."""
+    _check_completed(data)
+    with _slots:
+        return selected(data, steps)
+
+
 def previewed_file(data: Data, file_id: int | None = None) -> File:
     """The named image of the data, or a random one."""
-    if data.status != Status.COMPLETED:
-        raise Conflict(
-            _("“%(name)s” is %(status)s; a preview needs a completed data.")
-            % {"name": data.name, "status": data.get_status_display().lower()},
-            reason="not_completed",
-        )
+    _check_completed(data)
     images = data.files.filter(state=File.State.OK, content=Data.Content.IMAGE)
     found = images.filter(pk=file_id)[:1] if file_id is not None else random_files(data, content=Data.Content.IMAGE)
     if not found:
@@ -69,6 +82,15 @@ def first_rows(data: Data, file: File) -> list[list[str]]:
         return [row[:TABLE_COLUMNS] for _line, row in islice(read_rows(path), TABLE_ROWS)]
     except (TableError, OSError):
         return []
+
+
+def _check_completed(data: Data) -> None:
+    if data.status != Status.COMPLETED:
+        raise Conflict(
+            _("“%(name)s” is %(status)s; a preview needs a completed data.")
+            % {"name": data.name, "status": data.get_status_display().lower()},
+            reason="not_completed",
+        )
 
 
 def _too_large() -> UserError:

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 BATCH = 1000
 REASONS = 5
-COMMON = ("state", "error", "content", "size_bytes", "sha256", "width", "height", "mode", "format", "has_thumbnail")
+COMMON = (
+    *("state", "error", "content", "size_bytes", "sha256", "width", "height", "mode", "format"),
+    *("fingerprint", "has_thumbnail"),
+)
 OF_MEMBERS = (*COMMON, "label", "source", "source_key")
 
 
@@ -46,7 +49,19 @@ def publish(data: Data, run: RunFolder) -> None:
             for file, row in zip(files, batch, strict=True)
             if row.get("thumbnail") and (run.path / row["thumbnail"]).exists()
         )
+        workspace().copy_files(_copies(data, files, batch))
     _total(data)
+
+
+def _copies(data: Data, files: list[File], rows: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """What is in the workspace already: files carried over from the parent, and files that are their own thumbnails."""
+    for file, row in zip(files, rows, strict=True):
+        if row.get("carry") and data.parent is not None:
+            yield f"{data.parent.files_key}/{row['name']}", f"{data.files_key}/{row['name']}"
+            if file.has_thumbnail:
+                yield f"{data.parent.thumbnails_key}/{row['id']}.jpg", file.thumbnail_key
+        elif file.has_thumbnail and row.get("thumbnail") == row.get("file"):
+            yield f"{data.files_key}/{row['name']}", file.thumbnail_key
 
 
 def seal(data: Data) -> None:
@@ -134,7 +149,8 @@ def _values(row: dict[str, Any]) -> dict[str, Any]:
         "height": row.get("height"),
         "mode": row.get("mode") or "",
         "format": row.get("format") or "",
-        "has_thumbnail": bool(row.get("thumbnail")),
+        "fingerprint": row.get("fingerprint") or "",
+        "has_thumbnail": bool(row.get("thumbnail") or row.get("has_thumbnail")),
     }
 
 

@@ -3,8 +3,15 @@
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
+from datasets.preprocessing.operation import Operation
+from datasets.preprocessing.parameters import Choice, FileNames, Label, Number, Parameter, Switch
 from datasets.preprocessing.registry import OPERATIONS
+from datasets.preprocessing.selection import Effect
+from datasets.preprocessing.split import PART_TITLES
+
+_NAMES = 3
 
 
 def described_steps(steps: list[dict[str, Any]]) -> list[str]:
@@ -12,11 +19,47 @@ def described_steps(steps: list[dict[str, Any]]) -> list[str]:
     return [_described(step) for step in steps]
 
 
+def described_effect(effect: Effect) -> str:
+    """What a selection did to the files."""
+    told = []
+    if effect.parts:
+        titles = dict(PART_TITLES)
+        told.append(" · ".join(f"{_(titles[part])} {count}" for part, count in effect.parts))
+    elif effect.dropped or not effect.relabelled:
+        told.append(
+            ngettext("%(count)d file left out", "%(count)d files left out", effect.dropped) % {"count": effect.dropped}
+        )
+    if effect.relabelled:
+        words = ngettext("%(count)d file gets another label", "%(count)d files get another label", effect.relabelled)
+        told.append(words % {"count": effect.relabelled})
+    return ", ".join(told)
+
+
 def _described(step: dict[str, Any]) -> str:
     operation = OPERATIONS.get(step["op"])
     if operation is None:  # of an older version
         return str(step["op"])
-    values = [
-        f"{_(parameter.title)} {step[parameter.name]:g} {parameter.unit}".strip() for parameter in operation.parameters
-    ]
-    return f"{_(operation.title)}: {', '.join(values)}" if values else _(operation.title)
+    values = ", ".join(_values(operation, step))
+    return f"{_(operation.title)}: {values}" if values else _(operation.title)
+
+
+def _values(operation: Operation, step: dict[str, Any]) -> list[str]:
+    given = [(each, step[each.name]) for each in operation.parameters if each.name in step]
+    return [words for parameter, value in given if (words := _value(parameter, value))]
+
+
+def _value(parameter: Parameter, value: Any) -> str:
+    """The title and the value; a switch that is off is not told."""
+    title = _(parameter.title)
+    if isinstance(parameter, Number):
+        return f"{title} {value:.12g} {parameter.unit}".strip()
+    if isinstance(parameter, Switch):
+        return title if value else ""
+    if isinstance(parameter, Choice):
+        return f"{title}: {_(dict(parameter.options)[value])}"
+    if isinstance(parameter, Label):
+        return f"{title} “{value}”" if value else _("%(title)s: none") % {"title": title}
+    if isinstance(parameter, FileNames):
+        more = ", …" if len(value) > _NAMES else ""
+        return f"{title} ({len(value)}): {', '.join(value[:_NAMES])}{more}"
+    return f"{title} {value}"

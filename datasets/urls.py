@@ -1,6 +1,14 @@
 from django.urls import path
 
-from datasets import connection_views, data_views, dataset_views, import_views, preprocess_views, trash_views
+from datasets import (
+    connection_views,
+    data_views,
+    dataset_views,
+    import_views,
+    preprocess_views,
+    recipe_views,
+    trash_views,
+)
 
 app_name = "datasets"
 urlpatterns = [
@@ -11,6 +19,11 @@ urlpatterns = [
     path("projects/<int:project_pk>/data/browse/", dataset_views.browse, name="browse"),
     path("projects/<int:project_pk>/data/preprocess/", preprocess_views.preprocess, name="preprocess"),
     path("projects/<int:project_pk>/data/preprocess/preview/", preprocess_views.preview, name="preprocess-preview"),
+    path("projects/<int:project_pk>/recipes/", recipe_views.recipe_list, name="recipes"),
+    path("projects/<int:project_pk>/recipes/new/", recipe_views.recipe_save, name="recipe-save"),
+    path("recipes/<int:pk>/steps/", recipe_views.recipe_steps, name="recipe-steps"),
+    path("recipes/<int:pk>/rename/", recipe_views.recipe_rename, name="recipe-rename"),
+    path("recipes/<int:pk>/delete/", recipe_views.recipe_delete, name="recipe-delete"),
     path("projects/<int:project_pk>/trash/", trash_views.project_trash, name="trash"),
     path("projects/<int:project_pk>/trash/empty/", trash_views.project_trash_empty, name="trash-empty"),
     path("trash/datasets/<int:pk>/restore/", trash_views.dataset_restore, name="dataset-restore"),

@@ -1,5 +1,6 @@
 """Making datasets and data; committing, preprocessing and stopping data."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -8,13 +9,20 @@ from django.utils.translation import gettext as _
 
 from datasets import resumable
 from datasets.models import Data, Dataset
+from datasets.preprocessing.augment import OPERATION as AUGMENT
+from datasets.preprocessing.operation import Step
 from datasets.preprocessing.registry import StepError, validate_steps
+from datasets.preprocessing.split import OPERATION as SPLIT
+from datasets.preprocessing.split import PARTS
+from datasets.selections import check_names
 from dlmodeler_site.errors import Conflict, UserError
 from dlmodeler_site.slugs import unique_slug
 from dlmodeler_site.trash import lock_kept
 from dlmodeler_site.work import queue
 from dlmodeler_site.work.models import Status
 from projects.models import Project
+
+_MAX_NAME = Data._meta.get_field("name").max_length or 0
 
 # -- Making --------------------------------------------------------------------------------------
 
@@ -57,37 +65,93 @@ def preprocess_data(
     on_error: str = Data.OnError.FAIL,
 ) -> Data:
     """Queue the making of a new data of the same dataset from a completed one."""
-    valid = checked_steps(steps)
+    (data,) = _derive(source, creator, {name: checked_steps(steps)}, description=description, on_error=on_error)
+    return data
+
+
+def split_data(
+    source: Data,
+    creator: User,
+    *,
+    name: str,
+    description: str = "",
+    steps: Sequence[dict[str, Any]],
+    on_error: str = Data.OnError.FAIL,
+) -> list[Data]:
+    """Queue the making of a data for each part of a split that gets a share: training, validation, test.
+
+    `steps` hold one split without its part. All parts go through the others, except that only the training data is
+    augmented: the others are to tell how well a model does on what it will be given.
+    """
+    parts = dict(split_steps(steps))
+    names = {part: f"{name.strip()}-{part}" for part in parts}
+    if len(max(names.values(), key=len)) > _MAX_NAME:
+        raise UserError(
+            _("The name is too long: with the name of a part it must have at most %(most)d characters.")
+            % {"most": _MAX_NAME},
+            reason="invalid",
+            field="name",
+        )
+    wanted = {names[part]: checked_steps(each) for part, each in parts.items()}
+    return _derive(source, creator, wanted, description=description, on_error=on_error)
+
+
+def split_steps(steps: Sequence[dict[str, Any]]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """For each part of the split in `steps` that gets a share, its steps; at least for the training part."""
+    place = next(place for place, step in enumerate(steps) if step["op"] == SPLIT.name)
+    defaults = {parameter.name: parameter.fallback for parameter in SPLIT.parameters}
+    given = {**defaults, **steps[place]}
+    for part in [part for part in PARTS if given[part]] or PARTS[:1]:
+        before, after = steps[:place], steps[place + 1 :]
+        chosen = [*before, {**steps[place], "part": part}, *after]
+        yield part, [step for step in chosen if part == PARTS[0] or step["op"] != AUGMENT.name]
+
+
+def whole_steps(steps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The steps with the first part of the split that gets a share, if they hold a split without its part."""
+    without = any(step["op"] == SPLIT.name and "part" not in step for step in steps)
+    return next(split_steps(steps))[1] if without else list(steps)
+
+
+def checked_steps(steps: Any) -> tuple[Step, ...]:
+    """The steps as they came from outside, checked; UserError names every mistake."""
+    try:
+        return validate_steps(steps)
+    except StepError as error:
+        raise UserError(
+            error.message, reason="invalid_steps", field="steps", details={"steps": error.details}
+        ) from error
+
+
+def _derive(
+    source: Data, creator: User, wanted: dict[str, tuple[Step, ...]], *, description: str, on_error: str
+) -> list[Data]:
+    """Queue a new data of the dataset for each name and its steps: all of them or none."""
     if source.status != Status.COMPLETED:
         raise Conflict(
             _("“%(name)s” is %(status)s; only a completed data can be preprocessed.")
             % {"name": source.name, "status": source.get_status_display().lower()},
             reason="not_completed",
         )
+    made = []
+    for steps in wanted.values():
+        check_names(source, steps)
     with transaction.atomic():
         lock_kept(source)
-        data = _create_data(
-            source.dataset,
-            creator,
-            name=name,
-            description=description,
-            kind=Data.Kind.PROCESSED,
-            parent=source,
-            steps=valid,
-            on_error=on_error,
-        )
-        queue.submit(data, of=(Status.UPLOADING,))
-    return data
-
-
-def checked_steps(steps: Any) -> list[dict[str, Any]]:
-    """The steps as they came from outside, checked; UserError names every mistake."""
-    try:
-        return [step.as_dict() for step in validate_steps(steps)]
-    except StepError as error:
-        raise UserError(
-            error.message, reason="invalid_steps", field="steps", details={"steps": error.details}
-        ) from error
+        for name, steps in wanted.items():
+            data = _create_data(
+                source.dataset,
+                creator,
+                name=name,
+                description=description,
+                kind=Data.Kind.PROCESSED,
+                parent=source,
+                steps=[step.as_dict() for step in steps],
+                on_error=on_error,
+            )
+            queue.submit(data, of=(Status.UPLOADING,))
+            made.append(data)
+    return made
 
 
 def _create_data(dataset: Dataset, creator: User, *, name: str, description: str, **values: Any) -> Data:

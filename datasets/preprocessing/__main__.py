@@ -1,78 +1,123 @@
-"""`python -m datasets.preprocessing RUN_FOLDER`: run steps on the images of a data (docs/contracts.md)."""
+"""`python -m datasets.preprocessing RUN_FOLDER`: run steps on the files of a data (docs/contracts.md)."""
 
 import json
 import sys
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from datasets.inspection.files import FileReport
 from datasets.inspection.images import ImageError
 from datasets.inspection.names import check_name
-from datasets.inspection.parallel import count_lines, map_files
-from datasets.preprocessing.files import process_file
+from datasets.inspection.parallel import map_files
+from datasets.preprocessing.files import Places, process_file
+from datasets.preprocessing.manifest import Manifest
 from datasets.preprocessing.operation import Step
+from datasets.preprocessing.plan import Plan
 from datasets.preprocessing.registry import StepError, validate_steps
 from dlmodeler_site.compute.entry import run_main
-from dlmodeler_site.compute.run_folder import RunError, RunFolder, read_jsonl
+from dlmodeler_site.compute.run_folder import RunError, RunFolder
 from dlmodeler_site.sentences import Sentence as _
 from dlmodeler_site.sentences import joined
 
 _LISTED = 20
+_encode = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make an encoder for each row
 
 
 @dataclass(frozen=True)
 class _Job:
+    """What the worker processes are told with each handful of files: little, so steps as JSON, and no selections."""
+
     run: RunFolder
-    steps: tuple[Step, ...]
-    thumbnail_px: int
+    steps: str
+    places: Places
+
+
+@lru_cache(maxsize=1)
+def _plan(steps: str) -> Plan:
+    return Plan.of([Step(each["op"], each["values"]) for each in json.loads(steps)])
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    name: str
-    error: str
-    line: str
+    """What became of one file: the rows of what was made of it, or why nothing was."""
+
+    lines: tuple[str, ...]
+    name: str = ""
+    error: str = ""
+
+
+@dataclass
+class _Output:
+    """Writes the rows of files as they come, counts them and remembers the bad ones."""
+
+    rows: TextIO
+    ok: int = 0
+    rejected: int = 0
+    bad: list[str] = field(default_factory=list)
+
+    def take(self, outcome: _Outcome) -> None:
+        self.rows.writelines(outcome.lines)
+        if outcome.error:
+            self.rejected += 1
+            if len(self.bad) < _LISTED:
+                self.bad.append(joined(": ", (outcome.name, outcome.error)))
+        else:
+            self.ok += len(outcome.lines)
 
 
 def preprocess(run: RunFolder) -> None:
     spec = run.spec
+    steps = _checked(spec)
+    plan = Plan.of(steps)
+    manifest = Manifest.selected(run.path / spec["files"], plan, rejected_count=spec.get("rejected_count", 0))
+    effects = [
+        {"op": step.op, "dropped": effect.dropped, "relabelled": effect.relabelled}
+        for step, effect in zip(plan.selections, manifest.effects, strict=True)
+    ]
+    for effect in effects:
+        print("{op}: {dropped} files left out, {relabelled} given another label".format(**effect), flush=True)
+    places = Places(str(run.path), spec["thumbnail_px"])
+    with open(run.output / "files.jsonl", "w", encoding="utf-8") as rows:
+        output = _Output(rows)
+        if plan.keeps_originals and not plan.copies:
+            for row in manifest.rows():
+                output.take(_Outcome((_line(_carried(row)),)))
+        else:
+            on_images = [{"op": step.op, "values": step.values} for step in steps if step not in plan.selections]
+            _process(_Job(run, json.dumps(on_images), places), manifest, output, spec)
+    if output.bad and spec["on_error"] == "fail":
+        raise RunError(_failure(output.bad), reason="bad_files")
+    run.finish(ok=output.ok, rejected=output.rejected, selections=effects)
+
+
+def _checked(spec: dict[str, Any]) -> tuple[Step, ...]:
     if spec["on_error"] not in ("fail", "skip"):
         raise RunError(
             _("on_error must be fail or skip; received %(received)s.", received=repr(spec["on_error"])),
             reason="invalid_steps",
         )
     try:
-        steps = validate_steps(spec["steps"])
+        return validate_steps(spec["steps"])
     except StepError as error:
         raise RunError(error.message, reason="invalid_steps") from error
-    manifest = run.path / spec["files"]
-    for folder in ("files", "thumbnails"):
-        (run.output / folder).mkdir(parents=True, exist_ok=True)
-    job = _Job(run, steps, spec["thumbnail_px"])
-    counts = {"ok": 0, "rejected": 0}
-    bad: list[str] = []
-    with open(run.output / "files.jsonl", "w", encoding="utf-8") as output:
-        outcomes = map_files(
-            run,
-            partial(_process_row, job),
-            read_jsonl(manifest),
-            total=count_lines(manifest),
-            workers=spec["workers"],
-            lost=partial(_lost_row, job),
-        )
-        for outcome in outcomes:
-            counts["rejected" if outcome.error else "ok"] += 1
-            output.write(outcome.line)
-            if outcome.error and spec["on_error"] == "fail":
-                bad.append(joined(": ", (outcome.name, outcome.error)))
-                if len(bad) == _LISTED:
-                    outcomes.close()
-                    break
-    if bad:
-        raise RunError(_failure(bad), reason="bad_files")
-    run.finish(**counts)
+
+
+def _process(job: _Job, manifest: Manifest, output: _Output, spec: dict[str, Any]) -> None:
+    outcomes = map_files(
+        job.run,
+        partial(_process_line, job),
+        manifest.lines(),
+        total=manifest.count,
+        workers=spec["workers"],
+        lost=partial(_lost_line, job),
+    )
+    for outcome in outcomes:
+        output.take(outcome)
+        if len(output.bad) == _LISTED and spec["on_error"] == "fail":
+            outcomes.close()
+            break
 
 
 def _failure(bad: list[str]) -> str:
@@ -85,37 +130,40 @@ def _failure(bad: list[str]) -> str:
     return joined("\n", (joined(" ", (what, _("Remove what is listed here or choose to skip bad files."))), *bad))
 
 
-def _process_row(job: _Job, row: dict[str, Any]) -> _Outcome:
-    destination = job.run.output / "files" / check_name(row["name"])  # SECURITY: never outside the folder.
-    thumbnail = job.run.output / "thumbnails" / f"{row['id']}.jpg"
+def _process_line(job: _Job, line: str) -> _Outcome:
+    row = json.loads(line)
+    name = check_name(row["name"])  # SECURITY: never outside the folder.
+    plan = _plan(job.steps)
+    lines = [_line(_carried(row))] if plan.keeps_originals else []
     try:
-        report = process_file(
-            Path(row["path"]), destination, job.steps, thumbnail=thumbnail, thumbnail_px=job.thumbnail_px
-        )
+        for made in process_file(row["path"], name, plan, job.places, stem=str(row["id"])):
+            lines.append(_line({"id": row["id"], "label": row["label"], **made}))
     except ImageError as error:
-        return _outcome(job, row, _rejected(row, error.message, error.reason))
-    return _outcome(job, row, report)
+        return _rejected(job, row, error.message, error.reason)
+    return _Outcome(tuple(lines))
 
 
-def _lost_row(job: _Job, row: dict[str, Any]) -> _Outcome:
+def _lost_line(job: _Job, line: str) -> _Outcome:
     message = _("Its decoder crashed or ran out of memory on this file.")
-    return _outcome(job, row, _rejected(row, message, "decoder_crashed"))
+    return _rejected(job, json.loads(line), message, "decoder_crashed")
 
 
-def _rejected(row: dict[str, Any], message: str, reason: str) -> FileReport:
+def _rejected(job: _Job, row: dict[str, Any], message: str, reason: str) -> _Outcome:
     size_bytes = Path(row["path"]).stat().st_size
-    return FileReport("rejected", message, reason, content="", sha256="", size_bytes=size_bytes)
+    report = FileReport("rejected", message, reason, content="", sha256="", size_bytes=size_bytes)
+    fields = {"id": row["id"], "name": row["name"], "label": row["label"]}
+    line = _line({**fields, **report.as_row(run_folder=job.run.path), "file": None})
+    return _Outcome((line,), row["name"], message)
 
 
-def _outcome(job: _Job, row: dict[str, Any], report: FileReport) -> _Outcome:
-    fields = {
-        "id": row["id"],
-        "name": row["name"],
-        "label": row["label"],
-        **report.as_row(run_folder=job.run.path),
-        "file": f"output/files/{row['name']}" if report.state == "ok" else None,
-    }
-    return _Outcome(row["name"], report.error, json.dumps(fields, ensure_ascii=False) + "\n")
+def _carried(row: dict[str, Any]) -> dict[str, Any]:
+    """The row of a file that stays as it is: what the site knows of it already, to be copied there."""
+    facts = {name: value for name, value in row.items() if name != "path"}
+    return {**facts, "state": "ok", "error": "", "reason": "", "thumbnail": None, "file": None, "carry": True}
+
+
+def _line(row: dict[str, Any]) -> str:
+    return _encode(row) + "\n"
 
 
 if __name__ == "__main__":

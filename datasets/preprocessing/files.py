@@ -1,64 +1,97 @@
-"""From file to file: the original is read once; result, hash and thumbnail are made from that."""
+"""From file to files: the original is read once; results, hashes and thumbnails are made from that."""
 
 import hashlib
 import io
 import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
 
-from datasets.inspection.files import FileReport
-from datasets.inspection.images import load_image, orientation, turn
 from datasets.inspection.thumbnails import write_thumbnail
-from datasets.preprocessing.operation import Step
-from datasets.preprocessing.pipeline import apply_steps
-from datasets.preprocessing.saving import save_like
+from datasets.preprocessing.decoding import read_original
+from datasets.preprocessing.pipeline import results
+from datasets.preprocessing.plan import Plan
 
+# Up to this size a file is read at once for its decoder.
+_IN_MEMORY_BYTES = 32 << 20
 # A result this small that fits the thumbnail's box is its own thumbnail.
 _OWN_THUMBNAIL_BYTES = 64 << 10
 
 
-def process_file(
-    source: Path, destination: Path, steps: Sequence[Step], *, thumbnail: Path | None = None, thumbnail_px: int = 256
-) -> FileReport:
-    """Write the result of the steps in the original's format to `destination` (folders are made) and describe it.
+@dataclass(frozen=True)
+class Places:
+    """Where results go: `output/files/<name>` and `output/thumbnails/<stem>.jpg` in the run folder.
+
+    Paths are texts here: for a small photo, making a `Path` costs a tenth of what encoding it does.
+    """
+
+    run: str
+    thumbnail_px: int = 256
+
+    def __post_init__(self) -> None:
+        for name in ("files", "thumbnails"):
+            os.makedirs(f"{self.run}/output/{name}", exist_ok=True)
+
+
+def process_file(source: str, name: str, plan: Plan, places: Places, *, stem: str) -> Iterator[dict[str, Any]]:
+    """Write what the plan makes of the image at `source`, known as `name`, in its format; yield the row of each.
+
+    The image itself is left out where the plan keeps originals. A thumbnail is called after `stem` and its copy, or is
+    the result itself, where that is small enough.
 
     Raises:
         ImageError: the source is no sound image, or its format cannot be written.
     """
-    original = load_image(source)
-    result = apply_steps(turn(original, orientation(original)), steps)
-    buffer = io.BytesIO()
-    image_format = save_like(result, original, buffer)
-    content = buffer.getbuffer()
+    original = read_original(_content(source))
+    for copy, image in enumerate(results(original.upright, plan, name)):
+        if copy == 0 and plan.keeps_originals:
+            continue
+        buffer = io.BytesIO()
+        image_format = original.saver.save(image, buffer)
+        content = buffer.getbuffer()
+        result_name = copy_name(name, copy)
+        file = thumbnail = f"output/files/{result_name}"
+        _write(f"{places.run}/{file}", content)
+        is_small = max(image.size) <= places.thumbnail_px and len(content) <= _OWN_THUMBNAIL_BYTES
+        if image_format != "JPEG" or not is_small or original.saver.has_exif:
+            thumbnail = f"output/thumbnails/{copy_name(stem, copy)}.jpg"
+            write_thumbnail(image, Path(places.run, thumbnail), box_px=places.thumbnail_px)
+        yield {
+            "name": result_name,
+            "state": "ok",
+            "error": "",
+            "reason": "",
+            "content": "image",
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "size_bytes": len(content),
+            "width": image.width,
+            "height": image.height,
+            "mode": image.mode,
+            "format": image_format,
+            "file": file,
+            "thumbnail": thumbnail,
+        }
+
+
+def copy_name(name: str, copy: int) -> str:
+    """The name of a variant: `a/b~2.jpg` is the second of `a/b.jpg`."""
+    if copy == 0:
+        return name
+    path = PurePosixPath(name)
+    return str(path.with_name(f"{path.stem}~{copy}{path.suffix}"))
+
+
+def _content(source: str) -> bytes | Path:
+    with open(source, "rb") as file:
+        return file.read() if os.fstat(file.fileno()).st_size <= _IN_MEMORY_BYTES else Path(source)
+
+
+def _write(path: str, content: memoryview) -> None:
     try:
-        destination.write_bytes(content)
+        file = open(path, "wb")
     except FileNotFoundError:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        destination.write_bytes(content)
-    if thumbnail is not None:
-        is_own = image_format == "JPEG" and max(result.size) <= thumbnail_px and len(content) <= _OWN_THUMBNAIL_BYTES
-        if is_own and "exif" not in original.info:
-            _link_or_write(thumbnail, destination, content)
-        else:
-            write_thumbnail(result, thumbnail, box_px=thumbnail_px)
-    return FileReport(
-        state="ok",
-        error="",
-        reason="",
-        content="image",
-        sha256=hashlib.sha256(content).hexdigest(),
-        size_bytes=len(content),
-        width=result.width,
-        height=result.height,
-        mode=result.mode,
-        format=image_format,
-        thumbnail=thumbnail,
-    )
-
-
-def _link_or_write(path: Path, same: Path, content: memoryview) -> None:
-    """Creating a file costs as much as decoding a small image; another name for one costs a third."""
-    try:
-        os.link(same, path)
-    except OSError:
-        path.write_bytes(content)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        file = open(path, "wb")
+    with file:
+        file.write(content)

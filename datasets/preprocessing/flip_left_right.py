@@ -2,7 +2,7 @@
 
 from PIL import Image
 
-from datasets.preprocessing.operation import Operation, Values
+from datasets.preprocessing.operation import ImageOperation, Values
 from dlmodeler_site.sentences import gettext_noop
 
 
@@ -10,7 +10,7 @@ def _apply(image: Image.Image, values: Values) -> Image.Image:
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
 
 
-OPERATION = Operation(
+OPERATION = ImageOperation(
     name="flip_left_right",
     title=gettext_noop("Flip left-right"),
     help=gettext_noop("Swaps left and right as in a mirror."),

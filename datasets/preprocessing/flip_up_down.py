@@ -2,7 +2,7 @@
 
 from PIL import Image
 
-from datasets.preprocessing.operation import Operation, Values
+from datasets.preprocessing.operation import ImageOperation, Values
 from dlmodeler_site.sentences import gettext_noop
 
 
@@ -10,7 +10,7 @@ def _apply(image: Image.Image, values: Values) -> Image.Image:
     return image.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
 
 
-OPERATION = Operation(
+OPERATION = ImageOperation(
     name="flip_up_down",
     title=gettext_noop("Flip up-down"),
     help=gettext_noop("Turns the image upside down as in a mirror."),

@@ -2,7 +2,7 @@
 
 from PIL import Image
 
-from datasets.preprocessing.operation import Operation, Values
+from datasets.preprocessing.operation import ImageOperation, Values
 from dlmodeler_site.sentences import gettext_noop
 
 
@@ -13,9 +13,10 @@ def _apply(image: Image.Image, values: Values) -> Image.Image:
     return image.convert("LA" if image.mode == "RGBA" else "L")
 
 
-OPERATION = Operation(
+OPERATION = ImageOperation(
     name="grayscale",
     title=gettext_noop("Grayscale"),
     help=gettext_noop("Removes the colours."),
     apply=_apply,
+    is_geometric=False,
 )

@@ -1,7 +1,8 @@
-"""Running steps on one image: in memory, from file to file, or as a preview."""
+"""Running steps on one image in memory, and showing what they do."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -9,61 +10,64 @@ import numpy as np
 from PIL import Image
 
 from datasets.inspection.images import load_image, orientation, to_rgb, turn
+from datasets.preprocessing import grayscale
 from datasets.preprocessing.operation import Step
-from datasets.preprocessing.registry import OPERATIONS
+from datasets.preprocessing.plan import Change, Plan
 
 PREVIEW_PX = 1024
+PREVIEW_TYPE = "image/jpeg"
 _PREVIEW_QUALITY = 90
 _GREATEST = {"I;16": 65535, "I;16L": 65535, "I;16B": 65535, "I": 2**31 - 1}
 
 
 def apply_steps(image: Image.Image, steps: Sequence[Step]) -> Image.Image:
-    """The upright image (the orientation is the caller's) after all steps, in the mode that keeps most of it.
+    """The upright image (the orientation is the caller's) after all image steps, in the mode that keeps most of it.
 
+    Steps that are no image steps do nothing: no file is left out, and the image is not varied.
     8-bit modes stay L, LA, RGB, RGBA or CMYK; palettes become RGB(A), one bit becomes L, 16-bit gray stays I;16.
     """
-    mode = image.mode
-    image = _workable(image)
-    for step in grayscale_first(steps):
-        image = OPERATIONS[step.op].apply(image, step.values)
-    if mode in _GREATEST and image.mode == "F":
-        kind, least = (np.uint16, 0) if mode != "I" else (np.int32, -(2**31))
-        return Image.fromarray(np.clip(np.rint(np.asarray(image, np.float64)), least, _GREATEST[mode]).astype(kind))
-    return image
+    return next(results(image, Plan.of(steps), ""))
 
 
-def grayscale_first(steps: Sequence[Step]) -> list[Step]:
-    """The same steps with grayscale before the geometric ones that it follows: equal within rounding, and faster.
-
-    Not done: decoding only the luma plane of a JPEG. It differs by up to 34 grey levels from grayscale of the decoded
-    colours where those were clamped.
-    """
-    ordered: list[Step] = []
-    for step in steps:
-        place = len(ordered)
-        if step.op == "grayscale":
-            while place and OPERATIONS[ordered[place - 1].op].is_geometric:
-                place -= 1
-        ordered.insert(place, step)
-    return ordered
+def results(image: Image.Image, plan: Plan, name: str) -> Iterator[Image.Image]:
+    """What the plan makes of the upright image of the file `name`: the image itself, then its variants."""
+    base = _changed(_workable(image, plan.before), plan.before)
+    yield _finished(_changed(base, plan.after), image.mode)
+    if plan.expansion is not None:
+        operation, values = plan.expansion
+        for copy in range(1, plan.copies + 1):
+            yield _finished(_changed(operation.vary(base, values, name, copy), plan.after), image.mode)
 
 
-def preview(source: Path | bytes | BinaryIO, steps: Sequence[Step]) -> tuple[bytes, str]:
-    """The result of the steps on one image, shown within a square of `PREVIEW_PX` pixels, and its MIME type.
+def previews(source: Path | bytes | BinaryIO, steps: Sequence[Step], *, name: str, most: int = 1) -> list[bytes]:
+    """At most this many results of the steps on the image of the file `name`, within a square of `PREVIEW_PX`.
 
     Raises:
         ImageError: the source is no sound image.
     """
     image = load_image(source)
-    result = to_rgb(apply_steps(turn(image, orientation(image)), steps))
-    result.thumbnail((PREVIEW_PX, PREVIEW_PX), Image.Resampling.BILINEAR)
+    upright = turn(image, orientation(image))
+    return [_shown(result) for result in islice(results(upright, Plan.of(steps), name), most)]
+
+
+def _shown(result: Image.Image) -> bytes:
+    image = to_rgb(result).copy()  # of which the next variant may still be made
+    image.thumbnail((PREVIEW_PX, PREVIEW_PX), Image.Resampling.BILINEAR)
     buffer = io.BytesIO()
-    result.save(buffer, "JPEG", quality=_PREVIEW_QUALITY, subsampling=0)
-    return buffer.getvalue(), "image/jpeg"
+    image.save(buffer, "JPEG", quality=_PREVIEW_QUALITY, subsampling=0)
+    return buffer.getvalue()
 
 
-def _workable(image: Image.Image) -> Image.Image:
-    """The image in a mode that every operation can work on."""
+def _changed(image: Image.Image, changes: Sequence[Change]) -> Image.Image:
+    for operation, values in changes:
+        image = operation.apply(image, values)
+    return image
+
+
+def _workable(image: Image.Image, changes: Sequence[Change]) -> Image.Image:
+    """The image in a mode that every operation can work on, or the first of these that are to be made."""
+    if image.mode == "RGBX":
+        return image if changes and changes[0].operation is grayscale.OPERATION else image.convert("RGB")
     if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK") and "transparency" not in image.info:
         return image
     if image.mode in _GREATEST or image.mode == "F":
@@ -74,3 +78,11 @@ def _workable(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         return image.convert("RGBA")
     return to_rgb(image)
+
+
+def _finished(image: Image.Image, mode: str) -> Image.Image:
+    """The result in the width of values that the original had."""
+    if mode in _GREATEST and image.mode == "F":
+        kind, least = (np.uint16, 0) if mode != "I" else (np.int32, -(2**31))
+        return Image.fromarray(np.clip(np.rint(np.asarray(image, np.float64)), least, _GREATEST[mode]).astype(kind))
+    return image

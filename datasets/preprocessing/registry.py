@@ -1,18 +1,31 @@
 """The operations by name, and the check of the steps that a user asks for."""
 
+from functools import partial
 from typing import Any
 
 from datasets.preprocessing import (
+    augment,
+    brightness,
+    contrast,
+    crop,
+    drop_duplicates,
+    drop_rejected,
+    exclude,
+    fit,
     flip_left_right,
     flip_up_down,
     grayscale,
+    relabel,
+    rename_label,
     resize,
     rotate,
     shear,
+    split,
     translate,
     zoom,
 )
-from datasets.preprocessing.operation import Operation, Parameter, Step
+from datasets.preprocessing.operation import ExpandingOperation, Operation, Step
+from datasets.preprocessing.parameters import Parameter
 from dlmodeler_site.sentences import Sentence as _
 from dlmodeler_site.sentences import joined
 
@@ -20,7 +33,12 @@ MAX_STEPS = 32
 
 OPERATIONS: dict[str, Operation] = {
     module.OPERATION.name: module.OPERATION
-    for module in (flip_up_down, flip_left_right, resize, rotate, translate, zoom, shear, grayscale)
+    for module in (
+        *(flip_up_down, flip_left_right, resize, fit, crop, rotate, translate, zoom, shear),
+        *(grayscale, brightness, contrast),
+        *(exclude, relabel, rename_label, drop_duplicates, drop_rejected, split),
+        augment,
+    )
 }
 
 
@@ -49,16 +67,27 @@ def validate_steps(steps: Any) -> tuple[Step, ...]:
         raise StepError(message, [{"step": None, "op": None, "parameter": None, "message": message}])
     details: list[dict[str, Any]] = []
     valid = [_validate_step(index, step, details) for index, step in enumerate(steps)]
+    expanding = [
+        index for index, step in enumerate(valid) if step and isinstance(OPERATIONS[step.op], ExpandingOperation)
+    ]
+    for index in expanding[1:]:
+        _mistake(
+            details, index, _("there is an augment step before; one is all there can be."), op="augment", parameter=None
+        )
     if details:
         raise StepError(joined(" ", [detail["message"] for detail in details]), details)
     return tuple(step for step in valid if step is not None)
 
 
-def _validate_step(index: int, step: Any, details: list[dict[str, Any]]) -> Step | None:
-    def mistake(message: str, *, op: str | None, parameter: str | None = None) -> None:
-        told = _("Step %(step)d: %(mistake)s", step=index + 1, mistake=message)
-        details.append({"step": index, "op": op, "parameter": parameter, "message": told})
+def _mistake(
+    details: list[dict[str, Any]], index: int, message: str, *, op: str | None, parameter: str | None = None
+) -> None:
+    told = _("Step %(step)d: %(mistake)s", step=index + 1, mistake=message)
+    details.append({"step": index, "op": op, "parameter": parameter, "message": told})
 
+
+def _validate_step(index: int, step: Any, details: list[dict[str, Any]]) -> Step | None:
+    mistake = partial(_mistake, details, index)
     allowed = ", ".join(OPERATIONS)
     if not isinstance(step, dict) or "op" not in step:
         mistake(
@@ -74,24 +103,23 @@ def _validate_step(index: int, step: Any, details: list[dict[str, Any]]) -> Step
     if operation is None:
         mistake(_("unknown op %(op)s; allowed are %(allowed)s.", op=_shown(step["op"]), allowed=allowed), op=None)
         return None
-    values: dict[str, float] = {}
+    values: dict[str, Any] = {}
     for parameter in operation.parameters:
-        value = step.get(parameter.name)
-        number = _number(parameter, value)
-        if number is None:
+        value = _accepted(parameter, step)
+        if value is None:
             mistake(
                 _(
                     "%(op)s needs %(parameter)s, %(range)s; received %(received)s.",
                     op=operation.name,
                     parameter=parameter.name,
-                    range=_range(parameter),
-                    received=_shown(value) if parameter.name in step else _("nothing"),
+                    range=parameter.expected,
+                    received=_shown(step[parameter.name]) if parameter.name in step else _("nothing"),
                 ),
                 op=operation.name,
                 parameter=parameter.name,
             )
         else:
-            values[parameter.name] = number
+            values[parameter.name] = value
     names = [parameter.name for parameter in operation.parameters]
     for unknown in sorted(step.keys() - {"op", *names}, key=str):
         mistake(
@@ -104,25 +132,39 @@ def _validate_step(index: int, step: Any, details: list[dict[str, Any]]) -> Step
             op=operation.name,
             parameter=str(unknown),
         )
+    if len(values) == len(names) and operation.check and (wrong := operation.check(values)):
+        told = _("%(op)s: %(mistake)s", op=operation.name, mistake=wrong.message)
+        mistake(told, op=operation.name, parameter=wrong.parameter)
     return Step(operation.name, values)
 
 
-def _number(parameter: Parameter, value: Any) -> float | None:
-    """The value when it is a number in range (a whole one where that is asked for), else None."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    if not parameter.minimum <= value <= parameter.maximum:  # Never true of NaN.
-        return None
-    if parameter.is_integer and value != int(value):
-        return None
-    return int(value) if value == int(value) else value
+def _accepted(parameter: Parameter, step: dict[str, Any]) -> Any:
+    return parameter.accepted(step[parameter.name]) if parameter.name in step else parameter.fallback
 
 
-def _range(parameter: Parameter) -> str:
-    least, most = f"{parameter.minimum:g}", f"{parameter.maximum:g} {parameter.unit}".strip()
-    if parameter.is_integer:
-        return _("a whole number from %(least)s to %(most)s", least=least, most=most)
-    return _("a number from %(least)s to %(most)s", least=least, most=most)
+def steps_schema() -> dict[str, Any]:
+    """What steps may be, as JSON schema: one object for each operation."""
+    return {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": MAX_STEPS,
+        "items": {"oneOf": [_schema(operation) for operation in OPERATIONS.values()]},
+    }
+
+
+def _schema(operation: Operation) -> dict[str, Any]:
+    needed = [parameter.name for parameter in operation.parameters if parameter.fallback is None]
+    return {
+        "type": "object",
+        "title": operation.title,
+        "description": operation.help,
+        "properties": {
+            "op": {"type": "string", "enum": [operation.name]},
+            **{parameter.name: {"title": parameter.title, **parameter.schema()} for parameter in operation.parameters},
+        },
+        "required": ["op", *needed],
+        "additionalProperties": False,
+    }
 
 
 def _shown(value: Any) -> str:

@@ -2,7 +2,8 @@
 
 from PIL import Image
 
-from datasets.preprocessing.operation import Operation, Parameter, Values
+from datasets.preprocessing.operation import ImageOperation, Values
+from datasets.preprocessing.parameters import Number
 from dlmodeler_site.sentences import gettext_noop
 
 
@@ -10,13 +11,13 @@ def _apply(image: Image.Image, values: Values) -> Image.Image:
     return image.resize((int(values["width"]), int(values["height"])), Image.Resampling.BILINEAR)
 
 
-OPERATION = Operation(
+OPERATION = ImageOperation(
     name="resize",
     title=gettext_noop("Resize"),
     help=gettext_noop("Gives every image this width and height; the aspect is not kept."),
     apply=_apply,
     parameters=(
-        Parameter("width", gettext_noop("Width"), 1, 8192, 128, 1, "px", is_integer=True),
-        Parameter("height", gettext_noop("Height"), 1, 8192, 128, 1, "px", is_integer=True),
+        Number("width", gettext_noop("Width"), 1, 8192, 128, "px", is_integer=True),
+        Number("height", gettext_noop("Height"), 1, 8192, 128, "px", is_integer=True),
     ),
 )

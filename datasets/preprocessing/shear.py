@@ -5,7 +5,8 @@ import math
 from PIL import Image
 
 from datasets.preprocessing.canvas import map_back
-from datasets.preprocessing.operation import Operation, Parameter, Values
+from datasets.preprocessing.operation import ImageOperation, Values
+from datasets.preprocessing.parameters import Number
 from dlmodeler_site.sentences import gettext_noop
 
 
@@ -15,7 +16,7 @@ def _apply(image: Image.Image, values: Values) -> Image.Image:
     return map_back(image, (1, -slope, slope * image.height / 2, 0, 1, 0))
 
 
-OPERATION = Operation(
+OPERATION = ImageOperation(
     name="shear",
     title=gettext_noop("Shear"),
     help=gettext_noop(
@@ -23,5 +24,5 @@ OPERATION = Operation(
         "the top moves to the left and the bottom to the right."
     ),
     apply=_apply,
-    parameters=(Parameter("degrees", gettext_noop("Angle"), -45, 45, 10, 1, "°"),),
+    parameters=(Number("degrees", gettext_noop("Angle"), -45, 45, 10, "°"),),
 )

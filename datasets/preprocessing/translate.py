@@ -3,7 +3,8 @@
 from PIL import Image
 
 from datasets.preprocessing.canvas import map_back
-from datasets.preprocessing.operation import Operation, Parameter, Values
+from datasets.preprocessing.operation import ImageOperation, Values
+from datasets.preprocessing.parameters import Number
 from dlmodeler_site.sentences import gettext_noop
 
 
@@ -13,13 +14,13 @@ def _apply(image: Image.Image, values: Values) -> Image.Image:
     return map_back(image, (1, 0, -right_px, 0, 1, -down_px))
 
 
-OPERATION = Operation(
+OPERATION = ImageOperation(
     name="translate",
     title=gettext_noop("Translate"),
     help=gettext_noop("Moves the image to the right and down; negative values move it to the left and up."),
     apply=_apply,
     parameters=(
-        Parameter("x_percent", gettext_noop("To the right"), -100, 100, 10, 1, "%"),
-        Parameter("y_percent", gettext_noop("Down"), -100, 100, 10, 1, "%"),
+        Number("x_percent", gettext_noop("To the right"), -100, 100, 10, "%"),
+        Number("y_percent", gettext_noop("Down"), -100, 100, 10, "%"),
     ),
 )

@@ -5,7 +5,8 @@ import math
 from PIL import Image
 
 from datasets.preprocessing.canvas import black
-from datasets.preprocessing.operation import Operation, Parameter, Values
+from datasets.preprocessing.operation import ImageOperation, Values
+from datasets.preprocessing.parameters import Number
 from dlmodeler_site.sentences import gettext_noop
 
 
@@ -32,10 +33,10 @@ def _apply(image: Image.Image, values: Values) -> Image.Image:
     return canvas
 
 
-OPERATION = Operation(
+OPERATION = ImageOperation(
     name="zoom",
     title=gettext_noop("Zoom"),
     help=gettext_noop("Enlarges (over 100 %) or shrinks (under 100 %) the picture about its centre; the size is kept."),
     apply=_apply,
-    parameters=(Parameter("percent", gettext_noop("Zoom"), 10, 500, 120, 1, "%"),),
+    parameters=(Number("percent", gettext_noop("Zoom"), 10, 500, 120, "%"),),
 )

@@ -130,58 +130,6 @@ def test_the_status_polls_until_the_end_and_then_loads_the_page_anew(cast: Cast,
     assert "every" not in client.get(page("data-status-cell", made.pk)).text
 
 
-def test_the_preprocessing_form_queues_steps_in_its_order(cast: Cast, photos: Data) -> None:
-    client = browser(cast.erin)
-    url = page("preprocess", cast.project.pk)
-    assert f'<option value="{photos.pk}" selected>' in client.get(url, {"data": photos.pk}).text
-    values = {
-        "data_id": photos.pk,
-        "name": "small",
-        "on_error": "skip",
-        "op-grayscale": "on",
-        "op-resize": "on",
-        "resize-width": "20",
-        "resize-height": "10",
-        "rotate-degrees": "9999",  # off, so it does not matter
-    }
-    answer = client.post(url, values)
-    made = Data.objects.get(name="small")
-    assert answer["Location"] == page("data", made.pk)
-    assert made.steps == [{"op": "resize", "width": 20, "height": 10}, {"op": "grayscale"}]
-    assert (made.status, made.on_error, made.parent) == (Status.QUEUED, "skip", photos)
-
-
-@pytest.mark.parametrize(
-    ("values", "words"),
-    [
-        ({"op-rotate": "on", "rotate-degrees": "400"}, "less than or equal to 360"),
-        ({"op-resize": "on", "resize-width": "20"}, "Give a number, or switch this off."),
-        ({}, "1 to 32"),
-    ],
-)
-def test_the_preprocessing_form_keeps_what_was_typed_and_says_what_is_wrong(
-    cast: Cast, photos: Data, values: dict[str, str], words: str
-) -> None:
-    given = {"data_id": photos.pk, "name": "typed name", "on_error": "fail", **values}
-    answer = browser(cast.erin).post(page("preprocess", cast.project.pk), given)
-    assert answer.status_code == 200
-    assert words in answer.text
-    assert "typed name" in answer.text
-    assert Data.objects.count() == 1
-
-
-def test_the_preview_shows_before_and_after_or_the_mistake(cast: Cast, photos: Data) -> None:
-    client = browser(cast.bob)
-    url = page("preprocess-preview", cast.project.pk)
-    file = photos.files.get(name="1.png")
-    given = {"data_id": photos.pk, "file": file.pk, "op-rotate": "on", "rotate-degrees": "45"}
-    shown = client.post(url, given).text
-    assert reverse("api-file-content", args=[file.pk]) in shown
-    assert "data:image/jpeg;base64," in shown
-    assert "from -360 to 360" in client.post(url, given | {"rotate-degrees": "900"}).text
-    assert "No data chosen" in client.post(url, {}).text
-
-
 def test_the_browser_leads_to_completed_data_of_the_asked_content(cast: Cast, photos: Data) -> None:
     create_raw_data(photos.dataset, cast.alice, name="unfinished")
     client = browser(cast.bob)

@@ -10,21 +10,26 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageEnhance, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 
 from datasets.inspection.images import ImageError, load_image, read_rgb
-from datasets.preprocessing.files import process_file
-from datasets.preprocessing.pipeline import apply_steps, grayscale_first, preview
-from datasets.preprocessing.registry import OPERATIONS, StepError, validate_steps
+from datasets.preprocessing.files import Places, process_file
+from datasets.preprocessing.operation import ImageOperation
+from datasets.preprocessing.parameters import Choice, FileNames, Label, Number
+from datasets.preprocessing.pipeline import apply_steps, previews
+from datasets.preprocessing.plan import Plan
+from datasets.preprocessing.registry import OPERATIONS, StepError, steps_schema, validate_steps
 from dlmodeler_site.compute.run_folder import RunFolder, read_jsonl, write_jsonl
 from dlmodeler_site.sentences import from_json
 from tests.datasets.test_inspection import encode, photo
 
 BILINEAR = Image.Resampling.BILINEAR
+EXAMPLES: dict[type, Any] = {FileNames: ["a.jpg"], Label: "label", Choice: "train"}
 FLIP_AND_GRAY = [{"op": "flip_up_down"}, {"op": "grayscale"}]
 
 
@@ -109,7 +114,62 @@ class TestAgainstPillow:
         rows = np.asarray(run_steps(line, {"op": "shear", "degrees": degrees}))
         assert np.sign(rows[90].argmax() - rows[10].argmax()) == np.sign(degrees)
 
-    @pytest.mark.parametrize("step", [{"op": "rotate", "degrees": 30}, {"op": "zoom", "percent": 40}])
+    @pytest.mark.parametrize(
+        ("share", "box"),
+        [
+            ((10, 20, 80, 60), (16, 24, 145, 96)),
+            ((0, 0, 100, 100), (0, 0, 161, 120)),
+            ((99, 99, 1, 1), (159, 119, 161, 120)),
+        ],
+    )
+    def test_crop_keeps_a_part(self, image, share, box):
+        names = ("x_percent", "y_percent", "width_percent", "height_percent")
+        cropped = run_steps(image, {"op": "crop", **dict(zip(names, share, strict=True))})
+        assert difference(cropped, image.crop(box)) == 0
+
+    def test_crop_leaves_at_least_a_pixel(self):
+        step = {"op": "crop", "x_percent": 99, "y_percent": 50, "width_percent": 1, "height_percent": 1}
+        assert run_steps(Image.new("L", (3, 2)), step).size == (1, 1)
+
+    @pytest.mark.parametrize("size", [(64, 64), (300, 20), (20, 300), (161, 120)])
+    def test_fit_is_pillows_pad_or_fit(self, image, size):
+        step = {"op": "fit", "width": size[0], "height": size[1]}
+        assert difference(run_steps(image, step), ImageOps.pad(image, size, BILINEAR)) == 0
+        assert difference(run_steps(image, step | {"how": "cover"}), ImageOps.fit(image, size, BILINEAR)) == 0
+
+    def test_fit_shows_even_the_longest_image(self):
+        fitted = run_steps(Image.new("RGB", (3000, 1), "white"), {"op": "fit", "width": 64, "height": 64})
+        assert (fitted.size, np.asarray(fitted).any(axis=(1, 2)).sum()) == ((64, 64), 1)
+
+    @pytest.mark.parametrize("percent", [0, 33.3, 100, 170, 300])
+    @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+    @pytest.mark.parametrize("enhance", [ImageEnhance.Brightness, ImageEnhance.Contrast])
+    def test_brightness_and_contrast_are_pillows(self, image, enhance, mode, percent):
+        image = image.convert(mode)
+        if "A" in mode:
+            image.putalpha(Image.linear_gradient("L").resize(image.size))
+        step = {"op": enhance.__name__.lower(), "percent": percent}
+        assert difference(run_steps(image, step), enhance(image).enhance(percent / 100)) == 0
+
+    @pytest.mark.parametrize("op", ["brightness", "contrast"])
+    def test_16_bit_values_are_toned_as_8_bit_ones_are(self, op):
+        values = np.arange(256, dtype=np.uint16).reshape(16, 16)
+        for percent in (40, 130):
+            step = {"op": op, "percent": percent}
+            wide = np.asarray(run_steps(Image.fromarray(values * 257), step)) / 257
+            narrow = np.asarray(run_steps(Image.fromarray(values.astype(np.uint8)), step))
+            assert np.abs(wide - narrow).max() <= 2  # Pillow cuts off where this rounds, and rounds the mean
+
+    def test_cmyk_is_toned_as_its_colours_are(self, image):
+        step = {"op": "brightness", "percent": 150}
+        toned = run_steps(image.convert("CMYK"), step)
+        assert toned.mode == "CMYK"
+        assert difference(toned.convert("RGB"), run_steps(image, step)) <= 1
+
+    @pytest.mark.parametrize(
+        "step",
+        [{"op": "rotate", "degrees": 30}, {"op": "zoom", "percent": 40}, {"op": "fit", "width": 70, "height": 64}],
+    )
     @pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "CMYK", "I;16"])
     def test_uncovered_parts_are_black_in_every_mode(self, mode, step):
         image = Image.new("RGB", (64, 64), "white").convert("I" if mode == "I;16" else mode)
@@ -117,7 +177,7 @@ class TestAgainstPillow:
         result = run_steps(image, step)
         assert result.mode == mode
         assert result.getpixel((0, 0)) == {"LA": (0, 255), "RGBA": (0, 0, 0, 255), "CMYK": (0, 0, 0, 255)}.get(mode, 0)
-        assert result.getpixel((32, 32)) == image.getpixel((32, 32))
+        assert result.getpixel((35, 32)) == image.getpixel((35, 32))
 
     def test_16_bit_values_are_interpolated_as_such(self):
         values = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
@@ -128,10 +188,12 @@ class TestAgainstPillow:
 
     def test_order_is_the_users_and_grayscale_first_changes_nothing_but_rounding(self, image):
         steps = validate_steps([{"op": "rotate", "degrees": 20}, {"op": "zoom", "percent": 60}, {"op": "grayscale"}])
-        assert [step.op for step in grayscale_first(steps)] == ["grayscale", "rotate", "zoom"]
+        assert [change.operation.name for change in Plan.of(steps).before] == ["grayscale", "rotate", "zoom"]
         expected = image
         for step in steps:
-            expected = OPERATIONS[step.op].apply(expected, step.values)
+            operation = OPERATIONS[step.op]
+            assert isinstance(operation, ImageOperation)
+            expected = operation.apply(expected, step.values)
         assert difference(apply_steps(image, steps), expected) <= 2
 
 
@@ -154,6 +216,22 @@ class TestSteps:
                 [{"op": "resize", "width": 10.5, "height": 10**400}],
                 "width, a whole number from 1 to 8192 px; received 10.5",
             ),
+            (
+                [{"op": "crop", "x_percent": 50, "y_percent": 0, "width_percent": 60, "height_percent": 100}],
+                "crop: x_percent and width_percent are more than 100 % together",
+            ),
+            ([{"op": "fit", "width": 9, "height": 9, "how": "stretch"}], "how, one of pad, cover; received 'stretch'"),
+            ([{"op": "exclude", "files": []}], "exclude needs files, a list of 1 to 10000 names of files; received []"),
+            ([{"op": "relabel", "files": ["a"]}], "relabel needs label, a label of at most 255 characters"),
+            ([{"op": "rename_label", "from": "a", "to": " a"}], "both labels are the same"),
+            ([{"op": "drop_duplicates", "near": 1}], "near, true or false; received 1"),
+            ([{"op": "split", "part": "test", "train": 50}], "the three parts make 80 %"),
+            ([{"op": "split", "part": "test", "train": 80, "test": 0}], "the part test has 0 %"),
+            ([{"op": "augment", "copies": 21}], "copies, a whole number from 1 to 20; received 21"),
+            (
+                [{"op": "augment", "copies": 1}, {"op": "augment", "copies": 1}],
+                "Step 2: there is an augment step before",
+            ),
             ([{"op": "grayscale", "level": 1}], "grayscale has no parameter 'level'; allowed are none"),
             ([{"op": "grayscale"}, {"op": "shear", "degrees": 46}], "Step 2: shear needs degrees"),
         ],
@@ -164,32 +242,56 @@ class TestSteps:
         assert words in caught.value.message
         assert all(detail["message"] in caught.value.message for detail in caught.value.details)
 
-    def test_every_operation_accepts_its_defaults_and_limits(self):
+    def test_every_number_takes_its_default_and_its_limits(self):
         for operation in OPERATIONS.values():
-            for value in ("default", "minimum", "maximum"):
-                step = {"op": operation.name, **{p.name: getattr(p, value) for p in operation.parameters}}
-                assert validate_steps([step])[0].as_dict() == step
+            others = {
+                p.name: EXAMPLES[type(p)] for p in operation.parameters if p.fallback is None and type(p) in EXAMPLES
+            }
+            numbers = [p for p in operation.parameters if isinstance(p, Number)]
+            step = {"op": operation.name, **others, **{p.name: p.default for p in numbers}}
+            if operation.name == "rename_label":
+                step["to"] = "other"
+            (valid,) = validate_steps([step])
+            assert step.items() <= valid.as_dict().items()
+            for number in numbers:
+                assert number.accepted(number.minimum) == number.minimum
+                assert number.accepted(number.maximum) == number.maximum
+                assert number.accepted(number.maximum + 1) is None
+
+    def test_what_is_left_out_takes_its_default_where_there_is_one(self):
+        (step,) = validate_steps([{"op": "augment", "copies": 2}])
+        assert step.as_dict()["flip_left_right"] is True
+        assert step.as_dict()["rotate_degrees"] == 10
+
+    def test_the_schema_says_what_the_check_does(self):
+        items = {item["properties"]["op"]["enum"][0]: item for item in steps_schema()["items"]["oneOf"]}
+        assert items.keys() == OPERATIONS.keys()
+        assert items["resize"]["required"] == ["op", "width", "height"]
+        assert items["resize"]["properties"]["width"]["maximum"] == 8192
+        assert items["augment"]["required"] == ["op", "copies"]
+        assert items["drop_duplicates"]["properties"]["across_labels"]["enum"] == ["keep_first", "drop_all"]
 
 
 class TestProcessFile:
     def process(self, folder: Path, content: bytes, steps: list[dict], name: str = "a/b.jpg"):
         source = folder / "source"
         source.write_bytes(content)
-        destination = folder / "out" / name
-        report = process_file(source, destination, validate_steps(steps), thumbnail=folder / "thumbnail.jpg")
-        return report, Image.open(destination)
+        places = Places(str(folder), thumbnail_px=256)
+        (row,) = process_file(str(source), name, Plan.of(validate_steps(steps)), places, stem="7")
+        return row, Image.open(folder / row["file"])
 
     def test_jpeg_to_gray_is_pillows_within_rounding(self, tmp_path):
         source = encode(photo(300, 200), "JPEG", quality=83)
-        report, result = self.process(tmp_path, source, FLIP_AND_GRAY)
+        row, result = self.process(tmp_path, source, FLIP_AND_GRAY)
         original = JpegImageFile(io.BytesIO(source))
         assert (result.mode, result.format, result.size) == ("L", "JPEG", (300, 200))
         assert result.quantization[0] == original.quantization[0]
         expected = ImageOps.flip(original).convert("L")
         assert difference(apply_steps(load_image(source), validate_steps(FLIP_AND_GRAY)), expected) == 0
-        written = (tmp_path / "out/a/b.jpg").read_bytes()
-        assert (report.sha256, report.size_bytes) == (hashlib.sha256(written).hexdigest(), len(written))
-        assert Image.open(tmp_path / "thumbnail.jpg").size == (256, 171)
+        written = (tmp_path / "output/files/a/b.jpg").read_bytes()
+        assert (row["sha256"], row["size_bytes"]) == (hashlib.sha256(written).hexdigest(), len(written))
+        assert row["thumbnail"] == "output/thumbnails/7.jpg"
+        assert Image.open(tmp_path / row["thumbnail"]).size == (256, 171)
 
     def test_jpeg_keeps_its_tables_sampling_and_profile(self, tmp_path):
         profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -203,10 +305,8 @@ class TestProcessFile:
     def test_orientation_goes_into_the_pixels_and_the_tag_is_reset(self, tmp_path):
         exif = Image.Exif()
         exif[0x0112], exif[0x010F] = 6, "Maker"
-        report, result = self.process(
-            tmp_path, encode(photo(), "JPEG", quality=95, exif=exif), [{"op": "flip_up_down"}]
-        )
-        assert result.size == (report.width, report.height) == (32, 48)
+        row, result = self.process(tmp_path, encode(photo(), "JPEG", quality=95, exif=exif), [{"op": "flip_up_down"}])
+        assert result.size == (row["width"], row["height"]) == (32, 48)
         assert result.getexif().get(0x0112, 1) == 1
         assert result.getexif()[0x010F] == "Maker"
         expected = ImageOps.flip(photo().transpose(Image.Transpose.ROTATE_270))
@@ -228,11 +328,11 @@ class TestProcessFile:
         if mode in ("RGBA", "LA"):
             image.putalpha(250)  # WebP drops an alpha that is 255 everywhere.
         for step, expected in ((FLIP_AND_GRAY[0], result_mode), (FLIP_AND_GRAY[1], gray_mode)):
-            report, result = self.process(tmp_path, encode(image, image_format), [step])
-            assert (report.format, result.format, result.size) == (image_format, image_format, (48, 32))
+            row, result = self.process(tmp_path, encode(image, image_format), [step])
+            assert (row["format"], result.format, result.size) == (image_format, image_format, (48, 32))
             result.load()
             assert result.mode == expected
-            seen = read_rgb(tmp_path / "out/a/b.jpg").astype(int)[:, :, 1]
+            seen = read_rgb(tmp_path / "output/files/a/b.jpg").astype(int)[:, :, 1]
             wanted = read_rgb(encode(image, "TIFF" if image_format in ("JPEG", "AVIF") else image_format))
             wanted = (
                 np.asarray(Image.fromarray(wanted).convert("L")) if step["op"] == "grayscale" else wanted[::-1, :, 1]
@@ -248,12 +348,13 @@ class TestProcessFile:
     def test_broken_and_unwritable_files_are_refused(self, tmp_path):
         with pytest.raises(ImageError, match="truncated"):
             self.process(tmp_path, encode(photo(), "JPEG")[:-99], FLIP_AND_GRAY)
-        assert not (tmp_path / "out/a/b.jpg").exists()
+        assert not (tmp_path / "output/files/a/b.jpg").exists()
 
     def test_preview_shows_the_result_within_a_box(self):
-        content, mime = preview(encode(photo(3000, 1000), "PNG"), validate_steps([{"op": "rotate", "degrees": 180}]))
+        steps = validate_steps([{"op": "rotate", "degrees": 180}])
+        (content,) = previews(encode(photo(3000, 1000), "PNG"), steps, name="a.png")
         shown = Image.open(io.BytesIO(content))
-        assert (mime, shown.size) == ("image/jpeg", (1024, 341))
+        assert (shown.format, shown.size) == ("JPEG", (1024, 341))
         expected = photo(1024, 341).transpose(Image.Transpose.ROTATE_180)
         assert np.abs(np.asarray(shown).astype(int) - np.asarray(expected)).mean() < 3
 
@@ -285,7 +386,7 @@ class TestRun:
     def test_skip_lists_every_bad_file_and_keeps_names_and_labels(self, tmp_path):
         run, code = self.start(tmp_path, "skip")
         assert code == 0
-        assert run.result() == {"ok": 8, "rejected": 16}
+        assert run.result() == {"ok": 8, "rejected": 16, "selections": []}
         rows = {row["id"]: row for row in read_jsonl(run.output / "files.jsonl")}
         assert len(rows) == 24
         assert all(row["label"] == "1" and row["name"] for row in rows.values())

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from datasets.models import Connection, Data, File
+from datasets.models import Connection, Data, File, Recipe
 from datasets.trash import delete_data, delete_dataset
 from deployments.models import Deployment, DeploymentToken, PredictionJob
 from dlmodeler_site.access import Role
@@ -30,6 +30,7 @@ WRITING = ("post", "put", "patch", "delete")
 # Reading by POST: nothing is changed, so a viewer may.
 READING_POSTS = (
     "api-data-preview",
+    "api-data-selection",
     "api-deployment-sample",
     "datasets:preprocess-preview",
     "deployments:sample-prediction",
@@ -93,6 +94,7 @@ def keys(cast: Cast) -> dict[str, Any]:
         deployment=deployment, data=data, name="prediction", slug="prediction", status=Status.COMPLETED
     )
     connection = Connection.objects.create(project=cast.project, name="store", access_key="x", ciphertext=b"")
+    recipe = Recipe.objects.create(project=cast.project, name="gray", steps=[{"op": "grayscale"}])
     trashed_dataset = make_dataset(cast.project, "old")
     trashed_data = Data.objects.create(dataset=dataset, name="old", slug="old")
     trashed_project = create_project(cast.alice, name="old", description="x", members=[Member("bob", Role.VIEWER)])
@@ -105,6 +107,7 @@ def keys(cast: Cast) -> dict[str, Any]:
         "trashed data": trashed_data.pk,
         "trashed projects": trashed_project.pk,
         "trashed trash": trashed_project.pk,
+        "recipes": recipe.pk,
         "project": cast.project.pk,
         "projects": cast.project.pk,
         "dataset": dataset.pk,
