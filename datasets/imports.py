@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 
@@ -19,7 +20,6 @@ from dlmodeler_site.sentences import Sentence as _
 from dlmodeler_site.work import queue
 from dlmodeler_site.work.models import Status
 
-MAX_OBJECTS = 500_000
 MAX_KEYS = 10_000
 _MAX_KEY = 1100  # a bucket and the longest key
 _LOOKED_FOR = 20
@@ -114,7 +114,7 @@ def list_objects(data: Data) -> None:
 
 
 def objects_to_fetch(data: Data) -> tuple[Iterator[dict[str, Any]], dict[str, Any]]:
-    """The manifest of the objects that have rows, with addresses to fetch them by and no key; and options of the spec."""
+    """The manifest of the objects that have rows, with addresses but no key to fetch them; and options of the spec."""
     storage = storage_of(connection_of(data))
     is_unpacked = bool(data.source_options.get("unzip"))
     waiting = data.files.filter(state=File.State.PENDING, source=File.Source.OBJECT).order_by("pk")
@@ -227,9 +227,12 @@ def _is_skipped(found: StoredObject) -> bool:
 
 
 def _check_count(count: int) -> None:
-    if count > MAX_OBJECTS:
+    if count > settings.DLM_IMPORT_MAX_OBJECTS:
         raise UserError(
-            _("More than %(most)d objects: too many for one data. Choose folders with fewer.", most=MAX_OBJECTS),
+            _(
+                "More than %(most)d objects: too many for one data. Choose folders with fewer.",
+                most=settings.DLM_IMPORT_MAX_OBJECTS,
+            ),
             reason="too_many_objects",
         )
 

@@ -199,6 +199,7 @@ DLM_TRASH_DAYS = env.int("DLM_TRASH_DAYS", default=14)  # until what was deleted
 AUDITLOG_USE_BASE_MANAGER = True  # what is in the trash is compared with what it was as well
 # Where connections may lead: `aws`, `ibm`, addresses in full (these also in the private network), patterns of hosts.
 DLM_S3_ENDPOINTS = env.list("DLM_S3_ENDPOINTS", default=["aws", "ibm"])
+DLM_IMPORT_MAX_OBJECTS = env.int("DLM_IMPORT_MAX_OBJECTS", default=500_000)
 
 # -- Accounts ----------------------------------------------------------------------------------
 AUTHENTICATION_BACKENDS = [
