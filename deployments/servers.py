@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,12 +29,13 @@ from dlmodeler_site.compute.local import ROOT, clean_environment
 from dlmodeler_site.process_log import ProcessLog
 from dlmodeler_site.sentences import Sentence as _
 from dlmodeler_site.sentences import loads
-from dlmodeler_site.storage import workspace
+from dlmodeler_site.storage import WorkspaceUnavailable, workspace
 from jobs.models import InstanceKind
 
 log = logging.getLogger(__name__)
 
 LOG_MAX_BYTES = 2_000_000
+FETCH_PATIENCE_S = 0.1
 _LOG_PREFIX = re.compile(r"^\d{4}-\d\d-\d\d [\d:,]+ \w+ [\w.]+: ")
 
 
@@ -69,6 +71,8 @@ class Server:
     stop_since: float | None = None
     killed_because: str = ""
     given_up: bool = False
+    fetching: Future[Path] | None = None
+    bundle: Path | None = None
     client: ModelServerClient = field(init=False)
 
     def __post_init__(self) -> None:
@@ -81,6 +85,7 @@ class ModelServers:
     def __init__(self, timing: Timing | None = None) -> None:
         self.timing = timing or Timing()
         self._servers: dict[int, Server] = {}
+        self._fetchers = ThreadPoolExecutor(2, thread_name_prefix="bundle")
 
     def reconcile(self) -> None:
         """One round, which waits for nobody."""
@@ -96,6 +101,7 @@ class ModelServers:
 
     def close(self) -> None:
         """Stop all model servers: they drain first, and come back when the keeper does."""
+        self._fetchers.shutdown(wait=False, cancel_futures=True)
         deadline = time.monotonic() + self.timing.stop_grace_s
         servers = [server for server in self._servers.values() if server.process]
         while time.monotonic() < deadline:
@@ -145,12 +151,12 @@ class ModelServers:
     def _start_when_due(self, server: Server) -> None:
         _move(server.deployment, Deployment.Status.STARTING, error=server.deployment.error)
         now = time.monotonic()
-        if now < server.start_due:
+        if now < server.start_due or not self._has_bundle(server):
             return
         server.started_at, server.active_since, server.unanswered, server.killed_because = now, None, 0, ""
         server.health_due = now
         server.process = subprocess.Popen(
-            _command(server.deployment),
+            _command(server),
             cwd=ROOT,
             env=clean_environment(_resources(server.deployment)),
             stdin=subprocess.DEVNULL,
@@ -161,6 +167,23 @@ class ModelServers:
         server.reader = threading.Thread(target=_read_output, args=(server.process, server.log), daemon=True)
         server.reader.start()
         log.info("deployment %s: model server started (pid %s)", server.deployment.pk, server.process.pid)
+
+    def _has_bundle(self, server: Server) -> bool:
+        """Whether the bundle is on this machine; fetching it, where it is elsewhere, keeps no other server waiting."""
+        if server.fetching is None:
+            server.fetching = self._fetchers.submit(workspace().local_tree, server.deployment.bundle_key)
+        try:
+            server.bundle = server.fetching.result(timeout=FETCH_PATIENCE_S)
+        except TimeoutError:
+            return False
+        except Exception as error:
+            server.fetching, server.start_due = None, time.monotonic() + self.timing.backoff_max_s
+            if not isinstance(error, WorkspaceUnavailable):
+                raise
+            _move(server.deployment, Deployment.Status.STARTING, error=error.message)
+            return False
+        server.fetching = None  # at the next start it counts as used again
+        return True
 
     def _check_health(self, server: Server) -> None:
         now = time.monotonic()
@@ -232,8 +255,7 @@ class ModelServers:
             return sentences[-1]
         errors = [line for line in lines if " ERROR " in line]
         said = _LOG_PREFIX.sub("", (errors or lines)[-1])
-        bundle = str(workspace().local_tree(server.deployment.bundle_key))
-        return said.replace(bundle, f"/mnt/{server.deployment.bundle_key}")
+        return said.replace(str(server.bundle), f"/mnt/{server.deployment.bundle_key}")
 
     def _ended(self, server: Server) -> bool:
         """Ask the process to end, kill it when it does not; whether it has ended."""
@@ -279,9 +301,10 @@ def _resources(deployment: Deployment) -> Resources:
     return Resources("gpu" if deployment.instance_kind == InstanceKind.GPU else "cpu", deployment.instance_count)
 
 
-def _command(deployment: Deployment) -> list[str]:
+def _command(server: Server) -> list[str]:
+    deployment = server.deployment
     command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "deployments.modelserver"]
-    command += [str(workspace().local_tree(deployment.bundle_key)), "--socket", str(socket_path(deployment.pk))]
+    command += [str(server.bundle), "--socket", str(socket_path(deployment.pk))]
     command += ["--threads", str(cpu_count())]
     if deployment.steps:
         command += ["--steps", json.dumps(deployment.steps)]

@@ -62,6 +62,12 @@ class Ceph:
             "secret_key": self.secret_key,
         }
 
+    def use_as_workspace(self, settings: Any, **options: Any) -> None:
+        """From now on the test's workspace is a bucket, a new one unless `bucket_name` is given."""
+        options = {"bucket_name": options.get("bucket_name") or self.new_bucket(), **self.options, **options}
+        bucket = {"BACKEND": "dlmodeler_site.storage_s3.S3Workspace", "OPTIONS": options}
+        settings.STORAGES = {**settings.STORAGES, "workspace": bucket}
+
     def new_bucket(self) -> str:
         """An empty bucket of a name never used before."""
         name = f"test-{uuid.uuid4().hex[:12]}"

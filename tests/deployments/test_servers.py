@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from deployments.sockets import client_of, socket_path
 from dlmodeler_site.sentences import to_json
 from dlmodeler_site.storage import workspace
 from tests.cast import Cast, make_cast, png
+from tests.ceph import Ceph
 from tests.deployments.parts import QUICK, RED, activate, deploy, is_in, keeper, make_training, spoil, until
 
 pytestmark = pytest.mark.django_db
@@ -129,6 +131,23 @@ def test_a_server_that_hangs_is_killed_and_started_again(cast: Cast, tmp_path: P
         assert "did not answer" in deployment.error
         activate(servers, deployment)
         assert servers.pid_of(deployment) != pid
+
+
+def test_a_bundle_that_cannot_be_fetched_is_fetched_later(
+    cast: Cast, ceph: Ceph, settings: Any, tmp_path: Path
+) -> None:
+    settings.DLM_CACHE = tmp_path / "cache"
+    bucket = ceph.new_bucket()
+    ceph.use_as_workspace(settings, bucket_name=bucket)
+    deployment = deploy(cast, tmp_path)
+    ceph.use_as_workspace(settings, bucket_name=bucket, secret_key="wrong")
+    with keeper() as servers:
+        until(servers, lambda: bool(Deployment.objects.get(pk=deployment.pk).error))
+        assert is_in(deployment, Status.STARTING)
+        assert "operator" in deployment.error
+        ceph.use_as_workspace(settings, bucket_name=bucket)
+        activate(servers, deployment)
+        assert client_of(deployment.pk).predict([png(RED)])["predictions"][0]["label"] == 10
 
 
 def test_closing_the_keeper_ends_the_servers_and_wants_them_back(cast: Cast, tmp_path: Path) -> None:

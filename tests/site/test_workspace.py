@@ -108,7 +108,7 @@ def test_an_operator_is_told_that_the_folder_cannot_be_used(tmp_path: Path) -> N
 def test_work_waits_for_a_bucket_that_cannot_be_used_but_not_for_ever(ceph: Ceph, settings: Any) -> None:
     cast = make_cast()
     data = make_data(make_dataset(cast.project), [("a.png", png())])
-    use_bucket(settings, ceph, secret_key="wrong")
+    ceph.use_as_workspace(settings, secret_key="wrong")
     processed = preprocess_data(data, cast.alice, name="from the bucket", steps=[{"op": "grayscale"}])
     for _attempt in range(settings.DLM_MAX_CRASHES - 1):
         assert run_work(processed).status == Status.QUEUED
@@ -121,21 +121,15 @@ def test_work_waits_for_a_bucket_that_cannot_be_used_but_not_for_ever(ceph: Ceph
 def test_a_request_for_a_file_is_told_that_it_cannot_be_reached_now(ceph: Ceph, settings: Any) -> None:
     cast = make_cast()
     data = make_data(make_dataset(cast.project), [("a.png", png())])
-    use_bucket(settings, ceph, secret_key="wrong")
+    ceph.use_as_workspace(settings, secret_key="wrong")
     answer = api(cast.bob).get(f"/api/v1/files/{data.files.get().pk}/content/")
     assert (answer.status_code, answer.json()["reason"]) == (503, "workspace_unavailable")
-
-
-def use_bucket(settings: Any, ceph: Ceph, **options: Any) -> None:
-    options = {"bucket_name": ceph.new_bucket(), **ceph.options, **options}
-    bucket = {"BACKEND": "dlmodeler_site.storage_s3.S3Workspace", "OPTIONS": options}
-    settings.STORAGES = {**settings.STORAGES, "workspace": bucket}
 
 
 @pytest.mark.django_db
 def test_the_site_is_not_ready_without_its_bucket(ceph: Ceph, settings: Any) -> None:
     def states(**options: Any) -> Any:
-        use_bucket(settings, ceph, **options)
+        ceph.use_as_workspace(settings, **options)
         return Client().get("/api/v1/health/ready/").json()["checks"]
 
     assert states()["workspace"] is True
