@@ -99,7 +99,15 @@ def _state(data: Data) -> dict[str, Any]:
         counted = _counts(data)
         uploaded = {"taken": counted.get(File.State.PENDING, 0), "refused": counted.get(File.State.REJECTED, 0)}
     can_retry = data.status in (Status.FAILED, Status.CANCELLED) and data.is_to_inspect
-    return {"data": data, "waiting": waiting_reason(data), "uploaded": uploaded, "can_retry": can_retry}
+    is_listing = data.status == Status.RUNNING and bool(data.source_keys) and not data.is_listed
+    listed = data.files.count() if is_listing else 0
+    return {
+        "data": data,
+        "waiting": waiting_reason(data),
+        "uploaded": uploaded,
+        "can_retry": can_retry,
+        "listed": listed,
+    }
 
 
 @login_required

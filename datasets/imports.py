@@ -96,7 +96,7 @@ def list_objects(data: Data) -> None:
     if data.is_listed:
         return
     with noting(connection_of(data)):
-        skipped = 0
+        skipped = size_bytes = 0
         data.files.all()._raw_delete(data.files.db)  # what a killed attempt has listed
         rows = _Rows(data)
         for objects in _found(storage_of(connection_of(data), patient=True), data.source_keys):
@@ -104,12 +104,14 @@ def list_objects(data: Data) -> None:
                 raise StopRequested
             wanted = [each for each in objects if not _is_skipped(each)]
             skipped += len(objects) - len(wanted)
+            size_bytes += sum(each.size_bytes for each in wanted)
             # RACE: an attempt that lost its lease while it listed writes the same rows.
             File.objects.bulk_create([rows.row_of(each) for each in wanted], ignore_conflicts=True)
             _check_count(rows.count)
     if rows.count == 0:
         raise _nothing(data.source_keys)
-    data.is_listed, data.source_options["skipped"] = True, skipped
+    data.is_listed = True
+    data.source_options |= {"skipped": skipped, "files": rows.count, "size_bytes": size_bytes}
     data.save(update_fields=["is_listed", "source_options"])
 
 

@@ -259,6 +259,12 @@ class Data(Work):
             "archive_limits": {"entries": settings.DLM_ARCHIVE_MAX_ENTRIES},
         }
 
+    def collect(self, events: list[dict[str, Any]]) -> None:
+        for event in events:
+            if event["type"] == "fetched":
+                self.source_options["fetched"] = {"files": event["files"], "size_bytes": event["size_bytes"]}
+                self.save(update_fields=["source_options"])
+
     def publish(self, run: RunFolder) -> None:
         results.publish(self, run)
         if self.file_count == 0:

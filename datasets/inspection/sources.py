@@ -1,6 +1,7 @@
 """Where the files of an inspection come from: uploads, archives to unpack, objects to fetch. One stream of them all."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -17,6 +18,7 @@ from dlmodeler_site.sentences import Sentence as _
 # The disk is never filled to its end: the database lies on it too.
 _RESERVE_BYTES = 1 << 30
 _WAIT_S = 0.1
+_TELL_S = 1.0
 _ARCHIVE_NAME_BYTES = 100  # of an archive's name, where the whole path would be too long
 
 
@@ -211,9 +213,15 @@ class Sources:
 
     def _fetched(self, fetching: Fetching) -> Iterator[SourceFile | None]:
         archives: list[_Archive] = []
+        files = size_bytes = 0
+        told = time.monotonic()
         while (batch := fetching.receive(_WAIT_S)) is not None:
+            if time.monotonic() - told > _TELL_S:
+                told = time.monotonic()
+                self.run.publish("fetched", files=files, size_bytes=size_bytes)
             for each in batch:
                 found = each.object
+                files, size_bytes = files + 1, size_bytes + found.size_bytes
                 if each.path and found.is_unpacked and archive_kind(each.path):
                     archives.append(_Archive(found.id, found.name, each.path, found.is_labelled))
                     continue
