@@ -20,6 +20,7 @@ from datasets.lineage import drawn, lineage_of
 from datasets.models import Data, Dataset, File
 from datasets.previews import first_rows
 from datasets.samples import random_files
+from datasets.steps import effects_of, left_out
 from datasets.tables import FileTable
 from datasets.trash import delete_data
 from dlmodeler_site.access import get_editable, get_visible
@@ -59,6 +60,7 @@ def data_detail(request: HttpRequest, pk: int) -> HttpResponse:
         context["is_labelled"] = data.files.filter(~Q(label="") | Q(labelled_by_folder=True)).exists()
     if data.status == Status.COMPLETED:
         context |= _sample(data) | {"has_labels": data.files.exclude(label="").exists()}
+    context |= {"left_out": left_out(data), "effects": effects_of(data)}
     lineage = lineage_of(data, request.user)
     context |= drawn([lineage.tree()], is_cut=lineage.is_cut)
     return render(request, "datasets/data.html", context)

@@ -51,6 +51,10 @@ def publish(data: Data, run: RunFolder) -> None:
         )
         workspace().copy_files(_copies(data, files, batch))
     _total(data)
+    if selections := (run.result() or {}).get("selections"):
+        data.refresh_from_db(fields=["profile"])
+        data.profile = {**data.profile, "selections": selections}
+        data.save(update_fields=["profile"])
 
 
 def _copies(data: Data, files: list[File], rows: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from datasets.preprocessing.operation import Operation
+from datasets.models import Data
+from datasets.preprocessing.operation import ImageOperation, Operation
 from datasets.preprocessing.parameters import Choice, FileNames, Label, Number, Parameter, Switch
 from datasets.preprocessing.registry import OPERATIONS
 from datasets.preprocessing.selection import Effect
@@ -17,6 +18,25 @@ _NAMES = 3
 def described_steps(steps: list[dict[str, Any]]) -> list[str]:
     """Each step as a line: its title, and its values with their units."""
     return [_described(step) for step in steps]
+
+
+def image_steps(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that every image goes through: not those that choose files or make variants."""
+    return [step for step in steps if isinstance(OPERATIONS.get(step["op"]), ImageOperation)]
+
+
+def effects_of(data: Data) -> list[tuple[str, str]]:
+    """What each selection of files did when the data was made: its title, and the numbers."""
+    return [
+        (_(OPERATIONS[each["op"]].title), described_effect(Effect(each["dropped"], each["relabelled"])))
+        for each in data.profile.get("selections", ())
+        if each["op"] in OPERATIONS
+    ]
+
+
+def left_out(data: Data) -> int:
+    """How many files of the parent the steps left out."""
+    return sum(effect["dropped"] for effect in data.profile.get("selections", ()) if effect["op"] != "drop_rejected")
 
 
 def described_effect(effect: Effect) -> str:

@@ -9,6 +9,7 @@ from django.db.models import F
 from django.utils.translation import gettext as _
 
 from datasets.models import Data
+from datasets.steps import image_steps
 from deployments.models import Deployment
 from deployments.tokens import FIRST_NAME, create_token
 from dlmodeler_site.errors import Conflict, UserError
@@ -68,11 +69,11 @@ def create_deployment(
 
 
 def preprocessing_steps(training: Training) -> list[dict[str, Any]]:
-    """The steps that the training's images went through, oldest first; none for raw data."""
+    """The steps that the training's images went through, oldest first; none for raw data, none that choose files."""
     steps: list[dict[str, Any]] = []
     data: Data | None = training.job.input_data("images")
     while data is not None:
-        steps = [*data.steps, *steps]
+        steps = [*image_steps(data.steps), *steps]
         data = data.parent
     return steps
 

@@ -9,7 +9,9 @@ from django.test import Client
 from django.urls import reverse
 from PIL import Image
 
-from datasets.models import Data, Recipe
+from datasets.models import Data, File, Recipe
+from datasets.versions import preprocess_data
+from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import Status
 from tests.cast import Cast, api, make_cast, make_data, make_dataset, run_work
 
@@ -36,6 +38,20 @@ def photos(cast: Cast) -> Data:
     files = [(f"{n}.png", noise(n)) for n in range(10)]
     labels = {name: LABELS[place % 2] for place, (name, _content) in enumerate(files)}
     return make_data(make_dataset(cast.project), files, labels=labels)
+
+
+@pytest.fixture
+def listed(cast: Cast) -> Data:
+    """The same as rows alone, where no file is opened."""
+    dataset = make_dataset(cast.project)
+    data = Data.objects.create(
+        dataset=dataset, name="raw", slug="raw", status=Status.COMPLETED, content="image", file_count=10
+    )
+    File.objects.bulk_create(
+        File(data=data, name=f"{n}.png", state="ok", content="image", label=LABELS[n % 2], sha256=f"{n:064}")
+        for n in range(10)
+    )
+    return data
 
 
 def browser(user: object) -> Client:
@@ -65,15 +81,15 @@ def shown_steps(text: str) -> list[str]:
 
 
 class TestForm:
-    def test_it_queues_the_steps_in_the_order_of_their_places(self, cast: Cast, photos: Data) -> None:
+    def test_it_queues_the_steps_in_the_order_of_their_places(self, cast: Cast, listed: Data) -> None:
         url = page("preprocess", cast.project.pk)
-        assert f'<option value="{photos.pk}" selected>' in browser(cast.erin).get(url, {"data": photos.pk}).text
+        assert f'<option value="{listed.pk}" selected>' in browser(cast.erin).get(url, {"data": listed.pk}).text
         given = {**fields({"op": "grayscale"}), "step-10-op": "resize", "step-10-width": "20", "step-10-height": "10"}
-        answer = send(cast, photos, on_error="skip", name="small", **given)
+        answer = send(cast, listed, on_error="skip", name="small", **given)
         made = Data.objects.get(name="small")
         assert answer["Location"] == page("data", made.pk)
         assert made.steps == [{"op": "grayscale"}, {"op": "resize", "width": 20, "height": 10}]
-        assert (made.status, made.on_error, made.parent) == (Status.QUEUED, "skip", photos)
+        assert (made.status, made.on_error, made.parent) == (Status.QUEUED, "skip", listed)
 
     @pytest.mark.parametrize(
         ("step", "words"),
@@ -90,9 +106,9 @@ class TestForm:
         ],
     )
     def test_it_keeps_what_was_typed_and_marks_the_wrong_field(
-        self, cast: Cast, photos: Data, step: dict[str, Any], words: str
+        self, cast: Cast, listed: Data, step: dict[str, Any], words: str
     ) -> None:
-        answer = send(cast, photos, {"op": "flip_up_down"}, step)
+        answer = send(cast, listed, {"op": "flip_up_down"}, step)
         assert answer.status_code == 200
         assert words in answer.text
         assert "typed name" in answer.text
@@ -101,8 +117,8 @@ class TestForm:
         assert answer.text.count('aria-invalid="true"') == 1
         assert Data.objects.count() == 1
 
-    def test_it_asks_for_a_step(self, cast: Cast, photos: Data) -> None:
-        assert "1 to 32 preprocessing steps" in send(cast, photos).text
+    def test_it_asks_for_a_step(self, cast: Cast, listed: Data) -> None:
+        assert "1 to 32 preprocessing steps" in send(cast, listed).text
 
     def test_a_split_makes_a_data_for_each_part_and_augments_the_training_part_alone(
         self, cast: Cast, photos: Data
@@ -121,6 +137,43 @@ class TestForm:
         assert originals | others == {f"{n}.png" for n in range(2, 10)}
         assert not originals & others
         assert (train.file_count, len(originals), test.file_count) == (10, 5, 3)
+
+
+class TestData:
+    def test_what_was_left_out_is_counted_on_its_page(self, cast: Cast, photos: Data) -> None:
+        steps = [
+            {"op": "exclude", "files": ["0.png", "1.png"]},
+            {"op": "grayscale"},
+            {"op": "rename_label", "from": "sea", "to": "lake"},
+        ]
+        made = run_work(preprocess_data(photos, cast.alice, name="fewer", steps=steps))
+        assert (made.status, made.file_count) == (Status.COMPLETED, 8)
+        shown = browser(cast.bob).get(page("data", made.pk)).text
+        assert "8</a> · 2 left out" in shown
+        assert "Exclude files: 2 files left out" in shown
+        assert "Rename a label: 4 files get another label" in shown
+        assert "Exclude files: Files (2): 0.png, 1.png" in shown
+
+    def test_files_that_are_carried_over_keep_their_bytes_facts_and_thumbnails(self, cast: Cast, photos: Data) -> None:
+        steps = [{"op": "relabel", "files": ["0.png"], "label": "other"}]
+        made = run_work(preprocess_data(photos, cast.alice, name="relabelled", steps=steps))
+        facts = ("name", "sha256", "size_bytes", "width", "height", "mode", "format", "content", "has_thumbnail")
+        assert list(made.files.values_list(*facts)) == list(photos.files.values_list(*facts))
+        assert made.files.get(name="0.png").label == "other"
+        for file in made.files.all():
+            original = photos.files.get(name=file.name)
+            for key in ("key", "thumbnail_key"):
+                with workspace().open(getattr(file, key)) as one, workspace().open(getattr(original, key)) as other:
+                    assert one.read() == other.read()
+
+    def test_a_small_photo_is_its_own_thumbnail(self, cast: Cast) -> None:
+        buffer = io.BytesIO()
+        Image.new("RGB", (90, 60), "teal").save(buffer, "JPEG")
+        photos = make_data(make_dataset(cast.project, "teal"), [("a.jpg", buffer.getvalue())])
+        made = run_work(preprocess_data(photos, cast.alice, name="gray", steps=[{"op": "grayscale"}]))
+        file = made.files.get()
+        with workspace().open(file.thumbnail_key) as thumbnail, workspace().open(file.key) as content:
+            assert thumbnail.read() == content.read()
 
 
 class TestPreview:
@@ -213,8 +266,8 @@ class TestApi:
         assert (wrong.status_code, wrong.json()["reason"]) == (400, "invalid_steps")
         assert wrong.json()["details"]["steps"][0]["parameter"] == "test"
 
-    def test_selections_are_tried_out(self, cast: Cast, photos: Data) -> None:
-        url = reverse("api-data-selection", args=[photos.pk])
+    def test_selections_are_tried_out(self, cast: Cast, listed: Data) -> None:
+        url = reverse("api-data-selection", args=[listed.pk])
         steps = [{"op": "grayscale"}, {"op": "relabel", "files": ["0.png", "1.png"], "label": "sea"}]
         answer = api(cast.bob).post(url, {"steps": [*steps, {"op": "drop_duplicates"}]}, format="json").json()
         assert (answer["files"], answer["kept"]) == (10, 10)

@@ -86,15 +86,14 @@ def test_a_damaged_bundle_is_refused(cast: Cast, training: Training, tmp_path: P
     assert create(cast, training).json()["reason"] == "model_damaged"
 
 
-def test_the_preprocessing_of_the_images_is_connected_oldest_step_first(cast: Cast, tmp_path: Path) -> None:
+def test_what_every_image_went_through_is_connected_oldest_step_first(cast: Cast, tmp_path: Path) -> None:
     dataset = make_dataset(cast.project)
     raw = make_data(dataset, [("a.png", png(RED))])
     flipped = Data.objects.create(
         dataset=dataset, name="f", slug="f", parent=raw, kind="processed", steps=[{"op": "flip_up_down"}]
     )
-    gray = Data.objects.create(
-        dataset=dataset, name="g", slug="g", parent=flipped, kind="processed", steps=[{"op": "grayscale"}]
-    )
+    steps = [{"op": "exclude", "files": ["b.png"]}, {"op": "grayscale"}, {"op": "augment", "copies": 1}]
+    gray = Data.objects.create(dataset=dataset, name="g", slug="g", parent=flipped, kind="processed", steps=steps)
     training = make_training(cast, tmp_path, images=gray)
     body = create(cast, training, preprocess=True).json()
     assert body["preprocessing"] == [{"op": "flip_up_down"}, {"op": "grayscale"}]
