@@ -4,16 +4,18 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from datasets.inspection.archives import ArchiveRefused, Limits, Survey, archive_kind, members, survey
-from datasets.inspection.fetching import Fetching
 from datasets.inspection.names import MAX_NAME_BYTES, TakenNames, last_folder
-from datasets.inspection.objects import RemoteObject
 from datasets.inspection.zip_archives import ZipMember
 from dlmodeler_site.compute.run_folder import RunError, RunFolder, read_jsonl
 from dlmodeler_site.sentences import Sentence as _
+
+if TYPE_CHECKING:  # the client for HTTP is loaded only where there are objects to fetch
+    from datasets.inspection.fetching import Fetching
+    from datasets.inspection.objects import RemoteObject
 
 # The disk is never filled to its end: the database lies on it too.
 _RESERVE_BYTES = 1 << 30
@@ -32,7 +34,7 @@ class SourceFile:
 
     key: str
     name: str
-    path: Path
+    local_path: str
     id: int | None = None
     archive_id: int | None = None
     label: str = ""
@@ -41,6 +43,10 @@ class SourceFile:
     is_new: bool = False
     member: ZipMember | None = None
     refusal: tuple[str, str] | None = None
+
+    @property
+    def path(self) -> Path:
+        return Path(self.local_path)
 
     def bring(self) -> None:
         """Unpack the file where that is still to be done. Raises MemberDamaged."""
@@ -78,7 +84,7 @@ class Sources:
     _archives: list[_Archive] = field(default_factory=list)
     _objects: int = 0
     _object_bytes: int = 0
-    _fetching: Fetching | None = None
+    _fetching: "Fetching | None" = None
 
     @classmethod
     def of(cls, run: RunFolder) -> "Sources":
@@ -101,6 +107,8 @@ class Sources:
     def stream(self) -> Iterator[SourceFile | None]:
         """Every file, once; None while the next one is on its way."""
         if self._objects:
+            from datasets.inspection.fetching import Fetching
+
             public_only = self.run.spec.get("public_only", True)
             self._fetching = Fetching(self._remote_objects(), self._incoming, public_only=public_only)
         try:
@@ -176,7 +184,7 @@ class Sources:
                 yield SourceFile(
                     str(row["id"]),
                     row["name"],
-                    Path(row["path"]),
+                    row["path"],
                     id=row["id"],
                     label=row.get("label", ""),
                     sha256=row.get("sha256", ""),
@@ -188,7 +196,7 @@ class Sources:
             yield SourceFile(
                 str(archive.id),
                 archive.name,
-                archive.path,
+                str(archive.path),
                 id=archive.id,
                 size_bytes=size_bytes,
                 refusal=archive.refusal,
@@ -196,22 +204,29 @@ class Sources:
             return
         folder = self.run.output / "members"
         folder.mkdir(exist_ok=True)
-        beside = PurePosixPath(archive.name).parent  # an archive is unpacked where it lies
+        beside = archive.name.rpartition("/")[0]  # an archive is unpacked where it lies
         for number, member in enumerate(members(archive.path, archive.survey)):
             key = f"{archive.id}-{number}"
-            name = (beside / member.name).as_posix()
-            file = SourceFile(key, name, folder / key, archive_id=archive.id, size_bytes=member.size_bytes, is_new=True)
-            if refusal := self._refusal(name):
-                yield replace(file, name=self._other_name(archive.name, member.name, number), refusal=refusal)
-                continue
-            label = last_folder(name) if archive.is_labelled else ""
-            if isinstance(member, ZipMember):  # by whoever inspects it
-                yield replace(file, label=label, member=member)
-                continue
-            member.unpack(file.path)
-            yield replace(file, label=label)
+            name = f"{beside}/{member.name}" if beside else member.name
+            refusal = self._refusal(name)
+            if refusal:
+                name = self._other_name(archive.name, member.name, number)
+            file = SourceFile(
+                key,
+                name,
+                f"{folder}/{key}",
+                archive_id=archive.id,
+                label=last_folder(name) if archive.is_labelled and not refusal else "",
+                size_bytes=member.size_bytes,
+                is_new=True,
+                member=member if isinstance(member, ZipMember) else None,  # unpacked by whoever inspects it
+                refusal=refusal,
+            )
+            if file.member is None and not refusal:
+                member.unpack(file.path)
+            yield file
 
-    def _fetched(self, fetching: Fetching) -> Iterator[SourceFile | None]:
+    def _fetched(self, fetching: "Fetching") -> Iterator[SourceFile | None]:
         archives: list[_Archive] = []
         files = size_bytes = 0
         told = time.monotonic()
@@ -228,7 +243,7 @@ class Sources:
                 yield SourceFile(
                     str(found.id),
                     found.name,
-                    each.path or Path(),
+                    str(each.path or ""),
                     id=found.id,
                     label=found.label,
                     size_bytes=found.size_bytes,
@@ -242,7 +257,9 @@ class Sources:
             if not fetching.missing:
                 yield from self._members(self._surveyed(archive))
 
-    def _remote_objects(self) -> Iterator[RemoteObject]:
+    def _remote_objects(self) -> Iterator["RemoteObject"]:
+        from datasets.inspection.objects import RemoteObject
+
         for row in self._manifest():
             if row.get("url"):
                 yield RemoteObject(

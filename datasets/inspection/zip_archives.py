@@ -57,7 +57,7 @@ class ZipMember:
 
     name: str
     size_bytes: int
-    archive: Path
+    archive: str
     offset: int
     packed_bytes: int
     method: int
@@ -166,12 +166,15 @@ def survey(path: Path, limits: Limits) -> Survey:
 
 def members(path: Path, encoding: str) -> Iterator[ZipMember]:
     """The files of a surveyed archive, in the order of its directory."""
+    archive = str(path)
     with path.open("rb", buffering=1 << 20) as file:
         directory = _find_directory(file)
         for entry in _entries(file, directory):
             name = "" if _is_folder(entry) else _checked_name(entry, encoding)
             if name and not is_junk(name):
-                yield ZipMember(name, entry.size_bytes, path, entry.offset, entry.packed_bytes, entry.method, entry.crc)
+                yield ZipMember(
+                    name, entry.size_bytes, archive, entry.offset, entry.packed_bytes, entry.method, entry.crc
+                )
 
 
 class _Spans:
