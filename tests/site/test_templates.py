@@ -44,3 +44,9 @@ def test_vendored_files_point_at_no_source_map() -> None:
     vendored = [path for path in (ROOT / "static/vendor").rglob("*.*") if path.suffix in {".css", ".js"}]
     assert vendored
     assert [path.name for path in vendored if "sourceMappingURL" in path.read_text()] == []
+
+
+def test_no_plural_is_hidden_from_the_translators() -> None:
+    """`make messages` passes over a plural whose `trimmed` stands before `count`."""
+    hidden = r"{% blocktrans(?:late)? trimmed (?:[^%]* )?count \w+="
+    assert [str(path.relative_to(ROOT)) for path in TEMPLATES if re.search(hidden, path.read_text())] == []
