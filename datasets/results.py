@@ -41,13 +41,13 @@ def publish(data: Data, run: RunFolder) -> None:
         workspace().put_files(
             Put(f"{data.files_key}/{row['name']}", run.path / row["file"], row["sha256"])
             for row in batch
-            if row.get("file") and (run.path / row["file"]).exists()  # else that attempt moved it already
+            if row.get("file")
         )
         files = _write(data, batch, archives)
         workspace().put_files(
             Put(file.thumbnail_key, run.path / row["thumbnail"])
             for file, row in zip(files, batch, strict=True)
-            if row.get("thumbnail") and (run.path / row["thumbnail"]).exists()
+            if row.get("thumbnail")
         )
         workspace().copy_files(_copies(data, files, batch))
     _total(data)

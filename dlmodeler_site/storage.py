@@ -140,18 +140,12 @@ class LocalWorkspace(FileSystemStorage):
             ) from error
 
     def put_file(self, key: str, source: Path, sha256: str = "") -> None:
-        target = Path(self.path(key))
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target = self.path(key)
         try:
-            os.replace(source, target)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            # Another file system: copy beside the target, then rename.
-            beside = target.with_name(f".{uuid.uuid4().hex}")
-            shutil.copyfile(source, beside)
-            os.replace(beside, target)
-            source.unlink()
+            _move(source, target)
+        except FileNotFoundError:  # of a folder that mostly is there
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            _move(source, target)
 
     def put_files(self, files: Iterable[Put]) -> None:
         for put in files:
@@ -205,6 +199,19 @@ class LocalWorkspace(FileSystemStorage):
 
     def tidy(self, *, before: datetime) -> None:
         """A put on a disk is a rename: it leaves nothing."""
+
+
+def _move(source: Path, target: str) -> None:
+    try:
+        os.replace(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # Another file system: copy beside the target, then rename.
+        beside = os.path.join(os.path.dirname(target), f".{uuid.uuid4().hex}")
+        shutil.copyfile(source, beside)
+        os.replace(beside, target)
+        source.unlink()
 
 
 def files_below(root: Path) -> Iterator[Path]:
