@@ -47,7 +47,7 @@ def publish(data: Data, run: RunFolder) -> None:
         workspace().put_files(
             Put(file.thumbnail_key, run.path / row["thumbnail"])
             for file, row in zip(files, batch, strict=True)
-            if row.get("thumbnail")
+            if row.get("thumbnail") and row["thumbnail"] != row.get("file")
         )
         workspace().copy_files(_copies(data, files, batch))
     _total(data)
