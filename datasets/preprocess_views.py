@@ -103,7 +103,8 @@ def _previewed(source: Data, file: File, given: list[dict[str, Any]]) -> dict[st
     steps = checked_steps(whole_steps(given))
     selected = preview_selection(source, steps)
     effects = [(_title(steps[place]), described_effect(effect)) for place, effect in selected.effects]
-    context: dict[str, Any] = {"effects": effects, "selected": selected}
+    is_split = any(effect.parts for _place, effect in selected.effects)
+    context: dict[str, Any] = {"effects": effects, "selected": selected, "is_split": is_split}
     if any(OPERATIONS[step.op].group != SELECTION for step in steps):
         after, *variants = (_inline(image) for image in preview_images(source, file, steps, most=1 + VARIANTS))
         context |= {"after": after, "variants": variants}

@@ -69,7 +69,7 @@ OPERATION = ExpandingOperation(
         Number("rotate_degrees", gettext_noop("Rotate up to"), 0, 180, 10, "°", is_optional=True),
         Number("zoom_percent", gettext_noop("Zoom up to"), 0, 50, 10, "%", is_optional=True),
         Number("translate_percent", gettext_noop("Move up to"), 0, 50, 5, "%", is_optional=True),
-        Number("brightness_percent", gettext_noop("Change brightness up to"), 0, 90, 10, "%", is_optional=True),
-        Number("contrast_percent", gettext_noop("Change contrast up to"), 0, 90, 10, "%", is_optional=True),
+        Number("brightness_percent", gettext_noop("Brightness up to"), 0, 90, 10, "%", is_optional=True),
+        Number("contrast_percent", gettext_noop("Contrast up to"), 0, 90, 10, "%", is_optional=True),
     ),
 )

@@ -21,16 +21,16 @@ def _edges(side_px: int, start_percent: float, size_percent: float) -> tuple[int
 
 
 def _check(values: Values) -> Mistake | None:
-    for start, size in (("x_percent", "width_percent"), ("y_percent", "height_percent")):
-        if values[start] + values[size] > 100:
-            return Mistake(
-                size,
-                _(
-                    "%(start)s and %(size)s are more than 100 %% together: the part would reach beyond the image.",
-                    start=start,
-                    size=size,
-                ),
-            )
+    if values["x_percent"] + values["width_percent"] > 100:
+        return Mistake(
+            "width_percent",
+            _("the part would reach beyond the image: left edge and width are more than 100 % together."),
+        )
+    if values["y_percent"] + values["height_percent"] > 100:
+        return Mistake(
+            "height_percent",
+            _("the part would reach beyond the image: top edge and height are more than 100 % together."),
+        )
     return None
 
 

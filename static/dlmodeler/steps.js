@@ -39,7 +39,7 @@
     list().append(step);
     changed();
     step.scrollIntoView({ block: "nearest" });
-    (step.querySelector(".dlm-step-values :is(input, select, textarea)") ?? step.querySelector("[data-step-remove]")).focus();
+    (step.querySelector(".dlm-chain-step-values :is(input, select, textarea)") ?? step.querySelector("[data-step-remove]")).focus();
   }
 
   function move(button) {
@@ -78,7 +78,7 @@
     event.dataTransfer.effectAllowed = "move";
     event.dataTransfer.setData("text/plain", "");
     event.dataTransfer.setDragImage(dragged, 12, 12);
-    dragged.classList.add("dlm-step-dragged");
+    dragged.classList.add("dlm-chain-step-dragged");
   });
 
   document.addEventListener("dragover", (event) => {
@@ -97,7 +97,7 @@
 
   document.addEventListener("dragend", () => {
     if (!dragged) return;
-    dragged.classList.remove("dlm-step-dragged");
+    dragged.classList.remove("dlm-chain-step-dragged");
     changed();
     tellPlace(dragged);
     dragged = null;

@@ -76,7 +76,7 @@ def send(cast: Cast, data: Data, *steps: dict[str, Any], **values: Any) -> Any:
 
 def shown_steps(text: str) -> list[str]:
     """The operations in the list, without those that can be added."""
-    listed = text[text.index('id="steps"') : text.index("dlm-steps-empty")]
+    listed = text[text.index('id="steps"') : text.index("dlm-chain-empty")]
     return [part.split('"')[0] for part in listed.split('-op" value="')[1:]]
 
 

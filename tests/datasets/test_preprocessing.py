@@ -218,7 +218,7 @@ class TestSteps:
             ),
             (
                 [{"op": "crop", "x_percent": 50, "y_percent": 0, "width_percent": 60, "height_percent": 100}],
-                "crop: x_percent and width_percent are more than 100 % together",
+                "crop: the part would reach beyond the image: left edge and width are more than 100 % together",
             ),
             ([{"op": "fit", "width": 9, "height": 9, "how": "stretch"}], "how, one of pad, cover; received 'stretch'"),
             ([{"op": "exclude", "files": []}], "exclude needs files, a list of 1 to 10000 names of files; received []"),
