@@ -10,7 +10,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -18,12 +18,14 @@ from PIL import Image, ImageCms, ImageEnhance, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 
 from datasets.inspection.images import ImageError, load_image, read_rgb
+from datasets.preprocessing.decoding import read_original
 from datasets.preprocessing.files import Places, process_file
 from datasets.preprocessing.operation import ImageOperation
 from datasets.preprocessing.parameters import Choice, FileNames, Label, Number
 from datasets.preprocessing.pipeline import apply_steps, previews
 from datasets.preprocessing.plan import Plan
 from datasets.preprocessing.registry import OPERATIONS, StepError, steps_schema, validate_steps
+from datasets.preprocessing.saving import Saver
 from dlmodeler_site.compute.run_folder import RunFolder, read_jsonl, write_jsonl
 from dlmodeler_site.sentences import from_json
 from tests.datasets.test_inspection import encode, photo
@@ -357,6 +359,82 @@ class TestProcessFile:
         assert (shown.format, shown.size) == ("JPEG", (1024, 341))
         expected = photo(1024, 341).transpose(Image.Transpose.ROTATE_180)
         assert np.abs(np.asarray(shown).astype(int) - np.asarray(expected)).mean() < 3
+
+
+class TestJpeg:
+    """JPEGs go a shorter way into the pixels and back; what comes out is what Pillow gives, to the last byte."""
+
+    KINDS: ClassVar[dict[str, dict[str, Any]]] = {
+        "4:4:4": {"subsampling": 0, "quality": 97},
+        "4:2:2": {"subsampling": 1, "quality": 80},
+        "4:2:0": {"subsampling": 2, "quality": 60},
+        "progressive": {"progressive": True, "dpi": (300, 300)},
+        "own tables": {"qtables": [[7] * 64, [9] * 64], "restart_marker_blocks": 4},
+        "comment": {"comment": b"made by hand", "optimize": True},
+    }
+
+    def noise(self, mode: str) -> Image.Image:
+        pixels = np.random.default_rng(3).integers(0, 256, (37, 53, 3), np.uint8)
+        return Image.fromarray(pixels).resize((149, 101), BILINEAR).convert(mode)
+
+    @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_the_pixels_are_pillows(self, kind, mode):
+        content = encode(self.noise(mode), "JPEG", **self.KINDS[kind])
+        expected = load_image(content)
+        for _again in range(2):  # the second time its header is known
+            pixels = read_original(content).upright
+            assert difference(pixels.convert("RGB") if mode == "RGB" else pixels, expected) == 0
+
+    @pytest.mark.parametrize("turned", range(1, 9))
+    def test_the_orientation_is_applied(self, turned):
+        exif = Image.Exif()
+        exif[0x0112] = turned
+        content = encode(self.noise("RGB"), "JPEG", exif=exif)
+        expected = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+        for _again in range(2):
+            assert difference(read_original(content).upright.convert("RGB"), expected) == 0
+
+    @pytest.mark.parametrize("mode", ["RGB", "L"])
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_what_is_written_again_is_what_pillow_writes(self, kind, mode):
+        content = encode(self.noise("RGB"), "JPEG", **self.KINDS[kind])
+        original = read_original(content)
+        image = original.upright.convert("RGB").convert(mode)
+        first, again = io.BytesIO(), io.BytesIO()
+        Saver(Image.open(io.BytesIO(content))).save(image, first)
+        for _warm in range(2):
+            again = io.BytesIO()
+            assert original.saver.save(image, again) == "JPEG"
+        assert again.getvalue() == first.getvalue()
+
+    def test_a_header_does_not_stand_for_another_one(self):
+        small, large = (encode(photo(size, 20), "JPEG", quality=75) for size in (40, 80))
+        assert [read_original(content).upright.size for content in (small, large, small)] == [
+            (40, 20),
+            (80, 20),
+            (40, 20),
+        ]
+
+    @pytest.mark.parametrize("cut", [2, 4, 20, 200, 400, -40])
+    def test_what_is_broken_is_refused_as_by_pillow(self, cut):
+        content = encode(self.noise("RGB"), "JPEG")
+        read_original(content)
+        broken = content[:cut]
+        with pytest.raises(ImageError) as expected:
+            load_image(broken)
+        with pytest.raises(ImageError) as caught:
+            read_original(broken)
+        assert caught.value.message == expected.value.message
+
+    def test_the_photos_are_read_as_pillow_reads_them(self):
+        photos = Path(__file__).parents[2].joinpath("../shared/data/intel-demo")
+        paths = sorted(photos.rglob("*.jpg"))
+        if not paths:
+            pytest.skip("the photos are not here")
+        for path in paths:
+            content = path.read_bytes()
+            assert difference(read_original(content).upright.convert("RGB"), load_image(content)) == 0
 
 
 class TestRun:
