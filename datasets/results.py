@@ -64,7 +64,7 @@ def _copies(data: Data, files: list[File], rows: list[dict[str, Any]]) -> Iterat
             yield f"{data.parent.files_key}/{row['name']}", f"{data.files_key}/{row['name']}"
             if file.has_thumbnail:
                 yield f"{data.parent.thumbnails_key}/{row['id']}.jpg", file.thumbnail_key
-        elif file.has_thumbnail and row.get("thumbnail") == row.get("file"):
+        elif row.get("is_thumbnail") or (file.has_thumbnail and row.get("thumbnail") == row.get("file")):
             yield f"{data.files_key}/{row['name']}", file.thumbnail_key
 
 
@@ -154,7 +154,7 @@ def _values(row: dict[str, Any]) -> dict[str, Any]:
         "mode": row.get("mode") or "",
         "format": row.get("format") or "",
         "fingerprint": row.get("fingerprint") or "",
-        "has_thumbnail": bool(row.get("thumbnail") or row.get("has_thumbnail")),
+        "has_thumbnail": bool(row.get("thumbnail") or row.get("has_thumbnail") or row.get("is_thumbnail")),
     }
 
 

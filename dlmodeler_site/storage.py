@@ -159,17 +159,12 @@ class LocalWorkspace(FileSystemStorage):
 
     def copy_files(self, files: Iterable[tuple[str, str]]) -> None:
         for key, new_key in files:
-            source, target = Path(self.path(key)), Path(self.path(new_key))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            beside = target.with_name(f".{uuid.uuid4().hex}")
+            source, target = self.path(key), self.path(new_key)
             try:
-                os.link(source, beside)  # no file is ever changed in place
-            except OSError as error:
-                if error.errno not in (errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EXDEV):
-                    raise
-                shutil.copyfile(source, beside)
-            os.replace(beside, target)
-            beside.unlink(missing_ok=True)  # the same file under both names: then `replace` does nothing
+                _link(source, target)  # no file is ever changed in place
+            except FileNotFoundError:
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                _link(source, target)
 
     def local_path(self, key: str, sha256: str) -> Path:
         return Path(self.path(key))
@@ -212,6 +207,21 @@ def _move(source: Path, target: str) -> None:
         shutil.copyfile(source, beside)
         os.replace(beside, target)
         source.unlink()
+
+
+def _link(source: str, target: str) -> None:
+    beside = os.path.join(os.path.dirname(target), f".{uuid.uuid4().hex}")
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        _link(source, beside)
+        os.replace(beside, target)
+        Path(beside).unlink(missing_ok=True)  # the same file under both names: then `replace` does nothing
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EXDEV):
+            raise
+        shutil.copyfile(source, beside)
+        os.replace(beside, target)
 
 
 def files_below(root: Path) -> Iterator[Path]:

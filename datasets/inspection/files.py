@@ -7,7 +7,7 @@ from typing import Any
 
 from datasets.inspection.images import ImageError, load_image, looks_like_text, orientation, signature_format
 from datasets.inspection.tables import TableError, read_rows, text_encoding
-from datasets.inspection.thumbnails import write_thumbnail
+from datasets.inspection.thumbnails import is_its_own, write_thumbnail
 from dlmodeler_site.sentences import Sentence as _
 from dlmodeler_site.sentences import to_json
 
@@ -72,6 +72,7 @@ class FileReport:
     mode: str = ""
     format: str = ""
     thumbnail: Path | None = None
+    is_thumbnail: bool = False  # the file itself
 
     def as_row(self, *, run_folder: Path) -> dict[str, Any]:
         """The fields of an output manifest: the thumbnail's path relative to the run folder, the error as JSON."""
@@ -80,7 +81,8 @@ class FileReport:
 
 
 def inspect_file(path: Path, name: str, thumbnail: Path | None, *, thumbnail_px: int = 256) -> FileReport:
-    """Tell what the file at `path`, known to the user as `name`, is; write its thumbnail if it is an image.
+    """Tell what the file at `path`, known to the user as `name`, is; write its thumbnail if it is an image and no
+    thumbnail already.
 
     An image is what has an image's suffix or signature and must decode to its last byte; a table is a .csv or .tsv and
     must parse; anything else must be UTF-8 text. Memory is bounded whatever the size of the file.
@@ -113,10 +115,21 @@ def inspect_file(path: Path, name: str, thumbnail: Path | None, *, thumbnail_px:
 
 def _inspect_image(found: FileReport, source: Path | bytes, thumbnail: Path | None, thumbnail_px: int) -> FileReport:
     image = load_image(source)
-    if thumbnail is not None:
+    is_thumbnail = is_its_own(image, found.size_bytes, box_px=thumbnail_px)
+    if is_thumbnail:
+        thumbnail = None
+    elif thumbnail is not None:
         write_thumbnail(image, thumbnail, box_px=thumbnail_px)
     width, height = image.size if orientation(image) < 5 else image.size[::-1]
-    return replace(found, width=width, height=height, mode=image.mode, format=image.format or "", thumbnail=thumbnail)
+    return replace(
+        found,
+        width=width,
+        height=height,
+        mode=image.mode,
+        format=image.format or "",
+        thumbnail=thumbnail,
+        is_thumbnail=is_thumbnail,
+    )
 
 
 def _inspect_table(found: FileReport, path: Path) -> FileReport:

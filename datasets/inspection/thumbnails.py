@@ -8,6 +8,7 @@ from datasets.inspection.images import orientation, to_rgb, turn
 from datasets.inspection.looks import Look, look_at
 
 _QUALITY = 80
+_OWN_BYTES = 64 << 10
 # Modes that shrink well as they are; the others (palettes, wide values, one bit) become RGB first.
 _SHRINKABLE = ("RGB", "L", "RGBA", "LA", "CMYK")
 
@@ -23,6 +24,15 @@ def write_thumbnail(image: Image.Image, path: Path, *, box_px: int) -> Look:
     small = turn(small, exif_orientation)
     (small if small.mode == "L" else to_rgb(small)).save(path, "JPEG", quality=_QUALITY)
     return look
+
+
+def is_its_own(image: Image.Image, size_bytes: int, *, box_px: int) -> bool:
+    """Whether the file that was decoded is a thumbnail already: a small JPEG that all show alike.
+
+    To write another file beside it would cost as much as to inspect it.
+    """
+    is_plain = image.format == "JPEG" and image.mode in ("L", "RGB") and "exif" not in image.info
+    return is_plain and max(image.size) <= box_px and size_bytes <= _OWN_BYTES
 
 
 def shrink(image: Image.Image, box_px: int) -> Image.Image:

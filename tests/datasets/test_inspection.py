@@ -157,6 +157,23 @@ class TestInspectFile:
             expected = photo(1200, 800).transpose(Image.Transpose.ROTATE_270).resize((171, 256))
             assert np.abs(np.asarray(thumbnail).astype(int) - np.asarray(expected)).mean() < 3
 
+    def test_a_small_plain_jpeg_is_its_own_thumbnail(self, tmp_path):
+        exif = Image.Exif()
+        exif[0x010F] = "maker"
+        assert inspect(tmp_path, "a.jpg", encode(photo(), "JPEG")).is_thumbnail
+        assert not (tmp_path / "thumbnail.jpg").exists()
+        for other in (
+            encode(photo(), "JPEG", exif=exif.tobytes()),  # it tells more than its pixels
+            encode(photo().convert("CMYK"), "JPEG"),
+            encode(photo(), "PNG"),
+            encode(photo(300, 200), "JPEG"),
+        ):
+            report = inspect(tmp_path, "a.jpg", other)
+            assert not report.is_thumbnail
+            with Image.open(tmp_path / "thumbnail.jpg") as thumbnail:
+                assert not thumbnail.getexif()
+            (tmp_path / "thumbnail.jpg").unlink()
+
     @pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "CMYK", "I;16"])
     def test_thumbnails_of_large_images_of_unusual_modes(self, tmp_path, mode):
         image = photo(600, 400)
@@ -264,7 +281,8 @@ class TestRun:
         assert all(
             (run.path / row["thumbnail"]).exists() == (row["content"] == "image") for row in found if row["thumbnail"]
         )
-        assert sum(row["thumbnail"] is not None for row in found) == 20
+        assert sum(row["thumbnail"] is not None for row in found) == 10
+        assert sum(row["is_thumbnail"] for row in found) == 10
         assert all(bool(row["error"]) == (row["state"] == "rejected") for row in found)
         events, _ = run.read_events(0)
         assert events[-1]["value"] == 1.0
@@ -316,7 +334,7 @@ def test_manifest_lines_are_what_the_contract_names(tmp_path):
     row = json.loads((run.output / "files.jsonl").read_text())
     assert row.keys() == {
         "id", "name", "state", "error", "reason", "content", "sha256", "size_bytes", "width", "height", "mode",
-        "format", "thumbnail",
+        "format", "thumbnail", "is_thumbnail",
     }  # fmt: skip
     assert row["thumbnail"] == "output/thumbnails/17.jpg"
     assert Image.open(run.path / row["thumbnail"]).size == (16, 11)

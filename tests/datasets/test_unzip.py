@@ -102,6 +102,19 @@ def test_an_archive_becomes_its_files(cast: Cast, data: Data, pack: Any) -> None
         assert all(abs(one - other) < 12 for one, other in zip(shown, COLOURS[file.name], strict=True))  # type: ignore[arg-type]
 
 
+def test_a_small_photo_is_its_own_thumbnail(cast: Cast, data: Data) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 30), (200, 30, 30)).save(buffer, "JPEG")
+    upload(cast, data, [("0.jpg", buffer.getvalue())])
+    upload(cast, data, [("x.zip", zipped({"a/0.jpg": buffer.getvalue()}))], unzip="true")
+    inspected(data)
+    assert states(data) == {"0.jpg": "ok", "a/0.jpg": "ok"}
+    for file in data.files.all():
+        for key in (file.key, file.thumbnail_key):
+            with workspace().open(key) as content:
+                assert content.read() == buffer.getvalue()
+
+
 def test_an_archive_is_unpacked_where_it_lies(cast: Cast, data: Data) -> None:
     upload(cast, data, [("x.zip", zipped({"0.png": png()}))], paths="deep/er/x.zip", unzip="1", labels_from_folders="1")
     inspected(data)
