@@ -1,6 +1,7 @@
 """`make bench`: every benchmark in a process of its own; `python -m benchmarks NAME …` runs these.
 
-IMAGES=dir LABELS=csv PREDICT=dir in the environment, as `make demo` takes them, replace what the demo draws.
+IMAGES=dir LABELS=csv PREDICT=dir in the environment, as `make demo` takes them, replace what the demo draws;
+ARCHIVE=zip replaces the drawn photos of the archive.
 """
 
 import os
@@ -10,6 +11,7 @@ import sys
 ALL: dict[str, tuple[str, ...]] = {
     "idle": (),
     "upload": (),
+    "archive": ("archive",),
     "life_cycle": ("images", "labels", "predict"),
     "training": ("images", "labels"),
     "serving": (),
