@@ -101,7 +101,21 @@ def _grow(roots: list[Branch], user: User) -> bool:
             for branch in here[pk]:
                 branch.children.append(Branch(node))
         is_cut = is_cut or added >= MOST_DESCENDANTS
+    _leave_out_twice_shown(roots)
     return is_cut
+
+
+def _leave_out_twice_shown(roots: list[Branch]) -> None:
+    """A prediction job is made from a deployment and from data: where both are in the tree, it is with the former."""
+    deployments = [branch for found in _of_kind(roots, "deployment").values() for branch in found]
+    with_deployment = {child.node.pk for branch in deployments for child in branch.children}
+    for branches in _of_kind(roots, "data").values():
+        for branch in branches:
+            branch.children = [
+                child
+                for child in branch.children
+                if child.node.kind != "prediction_job" or child.node.pk not in with_deployment
+            ]
 
 
 def _of_kind(roots: list[Branch], kind: str) -> dict[int, list[Branch]]:

@@ -17,6 +17,7 @@ from dlmodeler_site.lists import paged
 from dlmodeler_site.registry import Dependant
 from dlmodeler_site.tables import TrashTable
 from dlmodeler_site.trash import trash_days
+from dlmodeler_site.work.models import ACTIVE
 from projects.models import Project
 from projects.pages import frame
 
@@ -90,7 +91,7 @@ def dataset_delete_preview(request: HttpRequest, pk: int) -> HttpResponse:
     """What goes along with the dataset, as a fragment."""
     dataset = get_visible(Dataset.objects.all(), request.user, pk=pk)
     numbers = dataset.data.aggregate(data=Count("pk"), files=Sum("file_count"), bytes=Sum("size_bytes"))
-    return _preview(request, trash.uses_of_dataset(dataset), **numbers)
+    return _preview(request, dataset.data.all(), trash.uses_of_dataset(dataset), **numbers)
 
 
 @login_required
@@ -98,9 +99,12 @@ def dataset_delete_preview(request: HttpRequest, pk: int) -> HttpResponse:
 def data_delete_preview(request: HttpRequest, pk: int) -> HttpResponse:
     """What goes along with the data, as a fragment."""
     data = get_visible(Data.objects.defer("profile"), request.user, pk=pk)
-    return _preview(request, trash.uses_of(data), files=data.file_count, bytes=data.size_bytes)
+    numbers = {"files": data.file_count, "bytes": data.size_bytes}
+    return _preview(request, Data.objects.filter(pk=pk), trash.uses_of(data), **numbers)
 
 
-def _preview(request: HttpRequest, used_by: list[Dependant], **numbers: Any) -> HttpResponse:
-    names = list(dict.fromkeys(map(str, used_by)))
+def _preview(request: HttpRequest, versions: Any, used_by: list[Dependant], **numbers: Any) -> HttpResponse:
+    running = versions.filter(status__in=ACTIVE).values_list("name", flat=True)
+    in_the_way = [Dependant(_("data in work"), name) for name in running] + used_by
+    names = list(dict.fromkeys(map(str, in_the_way)))
     return render(request, "datasets/_delete_preview.html", {"used_by": names, "days": trash_days()} | numbers)

@@ -72,12 +72,15 @@ def test_the_api_answers_ancestors_and_descendants(cast: Cast, raw: Data) -> Non
     (prediction,) = deployment["children"]
     assert (prediction["kind"], prediction["detail"], prediction["status"]) == ("prediction_job", "raw", "running")
     of_raw = api(cast.bob).get(reverse("api-data-lineage", args=[raw.pk])).json()
-    assert of_raw["ancestors"] == []
-    assert [(node["kind"], node["name"]) for node in of_raw["descendants"]] == [
-        ("data", "flipped"),
-        ("prediction_job", "all"),
-    ]
+    assert (of_raw["ancestors"], [node["name"] for node in of_raw["descendants"]]) == ([], ["flipped"])
     assert api(cast.charlie).get(reverse("api-data-lineage", args=[raw.pk])).status_code == 404
+
+
+def test_a_prediction_job_is_with_its_data_where_its_deployment_is_not(cast: Cast, raw: Data) -> None:
+    tested = make(None, "tested", raw.dataset)
+    PredictionJob.objects.create(deployment=Deployment.objects.get(), data=tested, name="new", slug="new")
+    answer = api(cast.bob).get(reverse("api-data-lineage", args=[tested.pk])).json()
+    assert [(node["name"], node["detail"]) for node in answer["descendants"]] == [("new", "served")]
 
 
 def test_what_is_in_the_trash_is_not_in_a_lineage(cast: Cast, raw: Data) -> None:

@@ -138,12 +138,15 @@ def test_what_is_used_is_not_deleted_and_the_preview_says_by_what(cast: Cast, ph
         pages.get(reverse("datasets:dataset-delete-preview", args=[photos.dataset_id])).text: "job “classify”",
     }
     assert all(by in preview for preview, by in previews.items())
-    assert all("can be restored for 14 days" in preview and "up to" in preview for preview in previews)
+    assert not any("can be restored" in preview for preview in previews)
     for row, name in ((photos, "api-data-detail"), (photos.dataset, "api-dataset-detail")):
         answer = api(cast.alice).delete(reverse(name, args=[row.pk]))
         assert (answer.status_code, answer.json()["reason"]) == (409, "in_use")
-    Data.objects.filter(pk=made.pk).update(status=Status.RUNNING)
     job.delete()
+    preview = pages.get(reverse("datasets:dataset-delete-preview", args=[photos.dataset_id])).text
+    assert all(words in preview for words in ("2 data go along", "6 files", "can be restored for 14 days", "up to"))
+    Data.objects.filter(pk=made.pk).update(status=Status.RUNNING)
+    assert "data in work “flipped”" in pages.get(reverse("datasets:data-delete-preview", args=[made.pk])).text
     answer = api(cast.alice).delete(reverse("api-data-detail", args=[made.pk]))
     assert (answer.status_code, answer.json()["reason"]) == (409, "running")
 
