@@ -3,6 +3,7 @@ from rest_framework.routers import SimpleRouter
 
 from datasets.api import DataFileViewSet, DatasetViewSet, DataViewSet, FileViewSet
 from datasets.connection_api import ConnectionViewSet
+from datasets.export_api import ExportViewSet
 from datasets.import_api import ImportViewSet
 from datasets.preprocess_api import PreprocessViewSet
 from datasets.recipes_api import RecipeViewSet
@@ -19,6 +20,7 @@ router = SimpleRouter(use_regex_path=False)
 router.register("datasets", DatasetViewSet, basename="api-dataset")
 router.register("data", DataViewSet, basename="api-data")
 router.register("connections", ConnectionViewSet, basename="api-connection")
+router.register("exports", ExportViewSet, basename="api-export")
 router.register("recipes", RecipeViewSet, basename="api-recipe")
 urlpatterns = [
     path("data/import/", ImportViewSet.as_view({"post": "create"}), name="api-data-import"),

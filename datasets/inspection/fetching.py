@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from datasets.inspection.objects import Fetched, Fetcher, RemoteObject, StorageFailed
+from datasets.inspection.objects import Fetched, Fetcher, RemoteObject
+from datasets.presigned import StorageFailed
 from dlmodeler_site.parent_death import die_with_parent
 
 _MOST_AT_ONCE = 64

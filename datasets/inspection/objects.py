@@ -17,22 +17,15 @@ from pathlib import Path
 
 import urllib3
 
+from datasets.presigned import DELAYS_S, Interrupted, StorageFailed, broken_off, refusal_of_one
 from dlmodeler_site.outside import PrivateAddress, pool_manager
 from dlmodeler_site.sentences import Sentence as _
 
 CONNECTIONS = 8
-# Between the tries of one object that gets no further; a storage that restarts is back within half a minute.
-DELAYS_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 # After so many objects in a row that could not be fetched the storage is given up for this time.
 _MOST_MISSING = 2 * CONNECTIONS
 _TIMEOUT = urllib3.Timeout(connect=10, read=30)
 _CHUNK_BYTES = 1 << 20
-_ERROR_BYTES = 4096
-_MOST_WAIT_S = 60.0
-
-# Codes of S3 that say that the URL, not the object, is refused: no other object would be given either.
-_KEY_CODES = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccountProblem", "InvalidToken")
-_AGE_CODES = ("ExpiredToken", "RequestTimeTooSkewed", "RequestExpired")
 
 
 class ObjectRefused(Exception):
@@ -42,24 +35,6 @@ class ObjectRefused(Exception):
         super().__init__(message, reason)
         self.message = message
         self.reason = reason
-
-
-class StorageFailed(Exception):
-    """The storage gives nothing at this time; the message says why in words for the user."""
-
-    def __init__(self, message: str, reason: str = "import_incomplete") -> None:
-        super().__init__(message, reason)
-        self.message = message
-        self.reason = reason
-
-
-class _Interrupted(Exception):
-    """A try that broke off and may be tried again."""
-
-    def __init__(self, message: str, *, wait_s: float = 0.0) -> None:
-        super().__init__(message)
-        self.message = message
-        self.wait_s = wait_s
 
 
 @dataclass(frozen=True)
@@ -151,7 +126,7 @@ class Fetcher:
             before = _size(part)
             try:
                 self._get(each, part)
-            except _Interrupted as interruption:
+            except Interrupted as interruption:
                 failures = 1 if _size(part) > before else failures + 1
                 if failures > len(self._delays_s):
                     raise StorageFailed(interruption.message) from None
@@ -197,9 +172,9 @@ class Fetcher:
                 "endpoint_private",
             ) from None
         except urllib3.exceptions.HTTPError as error:
-            raise _Interrupted(_told(error)) from None
+            raise broken_off(error) from None
         if _size(part) != each.size_bytes:
-            raise _Interrupted(_("the connection broke off"))
+            raise Interrupted(_("the connection broke off"))
 
 
 def _check(answer: urllib3.BaseHTTPResponse, each: RemoteObject, start: int, part: Path) -> None:
@@ -208,29 +183,16 @@ def _check(answer: urllib3.BaseHTTPResponse, each: RemoteObject, start: int, par
     if status in (200, 206):
         _check_version(answer, each, start if status == 206 else 0, part)
         return
-    code = _code(answer)
-    if code in _KEY_CODES:
-        raise StorageFailed(_("The object storage refuses the connection's key (%(code)s).", code=code), "key_refused")
-    if code in _AGE_CODES:
-        raise StorageFailed(_("The permission to fetch the objects has expired (%(code)s).", code=code), "key_expired")
-    if 300 <= status < 400:
-        raise StorageFailed(
-            _(
-                "The object storage leads to another address (status %(status)d). Check region and endpoint.",
-                status=status,
-            ),
-            "storage_moved",
-        )
+    if status == 416:
+        part.unlink(missing_ok=True)
+        raise Interrupted(_("the storage answered with status %(status)d", status=status))
+    code = refusal_of_one(answer)
     if status == 412:
         raise _changed()
     if status == 404:
         raise ObjectRefused(_("The object does not exist any more in the object storage."), "object_missing")
     if status == 403:
         raise ObjectRefused(_("The connection's key may not read this object."), "object_forbidden")
-    if status == 416:
-        part.unlink(missing_ok=True)
-    if status in (408, 416, 429) or status >= 500:
-        raise _Interrupted(_("the storage answered with status %(status)d", status=status), wait_s=_wait_s(answer))
     raise ObjectRefused(
         _(
             "The object storage does not give this object: status %(status)d (%(code)s).",
@@ -250,7 +212,7 @@ def _check_version(answer: urllib3.BaseHTTPResponse, each: RemoteObject, start: 
         span = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.headers.get("Content-Range", ""))
         if span is None or int(span[1]) != start:
             part.unlink(missing_ok=True)
-            raise _Interrupted(_("the storage answered with another part than it was asked for"))
+            raise Interrupted(_("the storage answered with another part than it was asked for"))
         size_bytes = int(span[2])
     else:
         length = answer.headers.get("Content-Length", "")
@@ -263,31 +225,6 @@ def _changed() -> ObjectRefused:
     return ObjectRefused(
         _("The object was changed in the object storage after it had been listed. Import it again."), "object_changed"
     )
-
-
-def _code(answer: urllib3.BaseHTTPResponse) -> str:
-    """The code in an error of S3; AccessDenied also where the URL is too old, which only the message tells."""
-    body = answer.read(_ERROR_BYTES, decode_content=False).decode("utf-8", "replace")
-    found = re.search(r"<Code>(\w+)</Code>", body)
-    return "RequestExpired" if "Request has expired" in body else found[1] if found else ""
-
-
-def _wait_s(answer: urllib3.BaseHTTPResponse) -> float:
-    after = answer.headers.get("Retry-After", "")
-    return min(float(after), _MOST_WAIT_S) if after.isdigit() else 0.0
-
-
-def _told(error: urllib3.exceptions.HTTPError) -> str:
-    """What broke a request off. SECURITY: the error's own words hold the URL."""
-    if isinstance(error, urllib3.exceptions.MaxRetryError) and isinstance(error.reason, urllib3.exceptions.HTTPError):
-        error = error.reason
-    if isinstance(error, urllib3.exceptions.NewConnectionError):
-        return _("the storage cannot be reached")
-    if isinstance(error, urllib3.exceptions.TimeoutError):
-        return _("the storage did not answer in time")
-    if isinstance(error, urllib3.exceptions.SSLError):
-        return _("the storage's certificate is not trusted")
-    return _("the connection broke off")
 
 
 def _size(path: Path) -> int:
