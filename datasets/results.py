@@ -37,6 +37,7 @@ def publish(data: Data, run: RunFolder) -> None:
     if data.parent_id is not None:
         data.files.all().delete()  # of an attempt that died here
     archives: dict[int, str] = {}
+    thumbnail_bytes = 0
     while batch := list(islice(rows, BATCH)):
         workspace().put_files(
             Put(f"{data.files_key}/{row['name']}", run.path / row["file"], row["sha256"])
@@ -44,17 +45,20 @@ def publish(data: Data, run: RunFolder) -> None:
             if row.get("file")
         )
         files = _write(data, batch, archives)
-        workspace().put_files(
+        thumbnails = [
             Put(file.thumbnail_key, run.path / row["thumbnail"])
             for file, row in zip(files, batch, strict=True)
             if row.get("thumbnail") and row["thumbnail"] != row.get("file")
-        )
+        ]
+        thumbnail_bytes += sum(put.source.stat().st_size for put in thumbnails)
+        workspace().put_files(thumbnails)
         workspace().copy_files(_copies(data, files, batch))
     _total(data)
+    data.refresh_from_db(fields=["profile"])
+    data.profile = {**data.profile, "thumbnail_bytes": thumbnail_bytes}
     if selections := (run.result() or {}).get("selections"):
-        data.refresh_from_db(fields=["profile"])
-        data.profile = {**data.profile, "selections": selections}
-        data.save(update_fields=["profile"])
+        data.profile["selections"] = selections
+    data.save(update_fields=["profile"])
 
 
 def _copies(data: Data, files: list[File], rows: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -64,7 +68,7 @@ def _copies(data: Data, files: list[File], rows: list[dict[str, Any]]) -> Iterat
             yield f"{data.parent.files_key}/{row['name']}", f"{data.files_key}/{row['name']}"
             if file.has_thumbnail:
                 yield f"{data.parent.thumbnails_key}/{row['id']}.jpg", file.thumbnail_key
-        elif row.get("is_thumbnail") or (file.has_thumbnail and row.get("thumbnail") == row.get("file")):
+        elif row.get("is_thumbnail"):
             yield f"{data.files_key}/{row['name']}", file.thumbnail_key
 
 

@@ -51,10 +51,12 @@ def process_file(source: str, name: str, plan: Plan, places: Places, *, stem: st
         image_format = original.saver.save(image, buffer)
         content = buffer.getbuffer()
         result_name = copy_name(name, copy)
-        file = thumbnail = f"output/files/{result_name}"
+        file, thumbnail = f"output/files/{result_name}", None
         _write(f"{places.run}/{file}", content)
         is_small = max(image.size) <= places.thumbnail_px and len(content) <= _OWN_THUMBNAIL_BYTES
-        if image_format != "JPEG" or not is_small or original.saver.has_exif:
+        is_plain = image_format == "JPEG" and image.mode in ("L", "RGB") and not original.saver.has_exif
+        is_thumbnail = is_small and is_plain
+        if not is_thumbnail:
             thumbnail = f"output/thumbnails/{copy_name(stem, copy)}.jpg"
             write_thumbnail(image, Path(places.run, thumbnail), box_px=places.thumbnail_px)
         yield {
@@ -71,6 +73,7 @@ def process_file(source: str, name: str, plan: Plan, places: Places, *, stem: st
             "format": image_format,
             "file": file,
             "thumbnail": thumbnail,
+            "is_thumbnail": is_thumbnail,
         }
 
 
