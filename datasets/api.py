@@ -88,6 +88,9 @@ class DataViewSet(ListModelMixin, ScopedViewSet):
     search_fields = ("name", "description")
     ordering_fields = ("name", "created_at", "changed_at", "size_bytes", "file_count")
 
+    def get_queryset(self) -> Any:
+        return super().get_queryset().defer("profile", "source_keys")  # large, and in no list
+
     def retrieve(self, request: Request, pk: int) -> Response:
         return Response(self.get_serializer(self.visible()).data)
 

@@ -13,4 +13,4 @@ def completed_data(project: Project, *, content: tuple[str, ...] = ()) -> DataQu
     data: DataQuerySet = Data.objects.filter(dataset__project=project, status=Status.COMPLETED)
     if content:
         data = data.filter(content__in=content)
-    return data.select_related("dataset__project")
+    return data.select_related("dataset__project").defer("profile", "source_keys")

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models import Count, OuterRef, Q, Subquery, Sum
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -43,6 +43,7 @@ def dataset_list(request: HttpRequest, project_pk: int) -> HttpResponse:
     newest = Data.objects.filter(dataset=OuterRef("pk")).order_by("-pk")
     datasets = project.datasets.select_related("creator").annotate(
         data_count=Count("data", filter=Q(data__deleted_at=None)),
+        size_bytes=Sum("data__size_bytes", filter=Q(data__deleted_at=None), default=0),
         newest_pk=Subquery(newest.values("pk")[:1]),
         newest_status=Subquery(newest.values("status")[:1]),
     )
@@ -106,11 +107,17 @@ def path_preview(request: HttpRequest, project_pk: int) -> HttpResponse:
 def dataset_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """A dataset with its data."""
     dataset = get_visible(Dataset.objects.select_related("project", "creator"), request.user, pk=pk)
-    data = dataset.data.select_related("creator", "dataset__project")
+    data = dataset.data.select_related("creator", "dataset__project").defer("profile", "source_keys")
     table = paged(DataTable(searched(data, request, fields=("name", "description"))), request)
     roots, is_cut = lineage_of_dataset(dataset, request.user)
-    lineage = drawn(roots, is_cut=is_cut)
-    context = dataset_frame(request, dataset, table=table, is_searched=is_searched(request), **lineage)
+    context = dataset_frame(
+        request,
+        dataset,
+        table=table,
+        is_searched=is_searched(request),
+        size_bytes=dataset.data.aggregate(total=Sum("size_bytes", default=0))["total"],
+        **drawn(roots, is_cut=is_cut),
+    )
     return render(request, "datasets/dataset.html", context)
 
 

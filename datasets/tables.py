@@ -3,7 +3,7 @@
 import django_tables2 as tables
 from django.utils.translation import gettext_lazy as _
 
-from dlmodeler_site.tables import MAIN, TEXT, SiteTable, cell, created_by, moment, row_actions
+from dlmodeler_site.tables import MAIN, TEXT, CellColumn, SiteTable, cell, created_by, moment, row_actions
 
 
 class DatasetTable(SiteTable):
@@ -12,6 +12,7 @@ class DatasetTable(SiteTable):
     description = tables.Column(verbose_name=_("Description"), attrs=TEXT, orderable=False, default="–")
     newest_status = cell("datasets/dataset_status", verbose_name=_("Status"))
     data_count = tables.Column(verbose_name=_("Data"))
+    size_bytes = CellColumn(template_name="cells/size.html", verbose_name=_("Size"))
     creator = created_by()
     created_at = moment(_("Created"))
     changed_at = moment(_("Changed"))
