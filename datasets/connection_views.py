@@ -9,7 +9,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from datasets.connection_forms import ConnectionForm
-from datasets.connections import check_connection, delete_connection, save_connection, usable_connection
+from datasets.connections import (
+    check_connection,
+    connections_for,
+    delete_connection,
+    save_connection,
+    usable_connection,
+)
 from datasets.models import Connection
 from datasets.tables import ConnectionTable
 from dlmodeler_site.access import get_owned, get_visible
@@ -28,7 +34,7 @@ def connection_list(request: HttpRequest, project_pk: int) -> HttpResponse:
     """The connections that the project's members may use: its own and those of all projects."""
     project = get_visible(Project.objects.all(), request.user, pk=project_pk)
     is_owner = Project.objects.owned_by(request.user).filter(pk=project.pk).exists()
-    connections = _connections.filter(project=None) | _connections.filter(project=project)
+    connections = connections_for(project).select_related("project", "creator")
     table = ConnectionTable(searched(connections, request, fields=("name", "endpoint", "bucket")), can_edit=is_owner)
     context = frame(request, project, "data", (_("Connections"), None), is_owner=is_owner)
     context |= {"table": paged(table, request), "is_searched": is_searched(request)}

@@ -9,7 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils import timezone
 
-from datasets.models import Connection, Data, Export
+from datasets.models import Connection, ConnectionQuerySet, Data, Export
 from datasets.object_storage import PATIENT, Access, ObjectStorage
 from dlmodeler_site.access import User, get_visible
 from dlmodeler_site.audit import record_change
@@ -121,6 +121,11 @@ def usable_connection(user: User, pk: int, *, project: Project | None = None) ->
             field="connection",
         )
     return connection
+
+
+def connections_for(project: Project) -> ConnectionQuerySet:
+    """What the project's editors may use: its own connections and those of all projects."""
+    return Connection.objects.filter(project=None) | Connection.objects.filter(project=project)
 
 
 def storage_of(connection: Connection, *, patient: bool = False) -> ObjectStorage:

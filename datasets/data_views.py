@@ -30,7 +30,7 @@ from dlmodeler_site.work.queue import waiting_reason
 
 SAMPLE_FILES = 12
 
-_data = Data.objects.select_related("dataset__project", "creator", "parent__dataset__project")
+_data = Data.objects.select_related("dataset__project", "creator", "parent__dataset__project", "connection")
 
 
 @login_required
@@ -61,6 +61,7 @@ def data_detail(request: HttpRequest, pk: int) -> HttpResponse:
     if data.status == Status.COMPLETED:
         context |= _sample(data) | {"has_labels": data.files.exclude(label="").exists()}
     context |= {"left_out": left_out(data), "effects": effects_of(data)}
+    context["exports"] = data.exports.select_related("connection")[:10]
     lineage = lineage_of(data, request.user)
     context |= drawn([lineage.tree()], is_cut=lineage.is_cut)
     return render(request, "datasets/data.html", context)

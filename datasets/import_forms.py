@@ -1,4 +1,4 @@
-"""The forms that make data from objects of an object storage."""
+"""The forms that make data from objects of an object storage, and objects from data."""
 
 from django import forms
 from django.http import QueryDict
@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from datasets.forms import DataForm, NewDatasetForm
 from dlmodeler_site.errors import UserError
+from dlmodeler_site.forms import SiteForm
 from dlmodeler_site.parameters import as_whole_number
 
 
@@ -40,3 +41,23 @@ class ImportForm(DataForm):
 
 class NewDatasetImportForm(ImportForm, NewDatasetForm):
     """A dataset and its first raw data, whose files are objects."""
+
+
+class ExportForm(SiteForm):
+    """Where to: `<id of the connection>:<folder>`, as the tree gives it, and a folder to be made in that."""
+
+    place = forms.CharField(label=_("Bucket and folder"), max_length=600)
+    folder = forms.CharField(
+        label=_("New folder in it"),
+        max_length=200,
+        required=False,
+        help_text=_("Blank puts the files directly into what is chosen. Files of the same names are replaced."),
+    )
+
+    def target(self) -> tuple[int, str]:
+        """The id of the connection, and the prefix."""
+        pk, _colon, key = self.cleaned_data["place"].partition(":")
+        return as_whole_number(pk) or 0, key + self.cleaned_data["folder"]
+
+    def chosen_path(self) -> str:
+        return str(self["place"].value() or "").partition(":")[2]

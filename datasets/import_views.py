@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from datasets.browsing import browse
-from datasets.connections import usable_connection
+from datasets.connections import connections_for, usable_connection
 from datasets.dataset_views import dataset_frame
 from datasets.import_forms import ImportForm, NewDatasetImportForm
 from datasets.imports import import_data
@@ -76,13 +76,9 @@ def _imported(request: HttpRequest, dataset: Dataset, form: ImportForm) -> Data:
 def _page(request: HttpRequest, project: Project, form: ImportForm) -> dict[str, Any]:
     return {
         "form": form,
-        "connections": _connections_for(project),
+        "connections": connections_for(project),
         "is_owner": Project.objects.owned_by(request.user).filter(pk=project.pk).exists(),
     }
-
-
-def _connections_for(project: Project) -> Any:
-    return Connection.objects.filter(project=None) | Connection.objects.filter(project=project)
 
 
 # -- The tree ------------------------------------------------------------------------------------
@@ -102,7 +98,7 @@ def objects(request: HttpRequest, project_pk: int) -> HttpResponse:
     if connection_pk is None and not search:
         return tree.answer(request, _roots(request, project))
     if connection_pk is None:
-        connection_pk = getattr(_connections_for(project).first(), "pk", 0)
+        connection_pk = getattr(connections_for(project).first(), "pk", 0)
     connection = usable_connection(request.user, connection_pk, project=project)
     try:
         level = _level(request, project, connection, search or request.GET.get("prefix", ""))
@@ -121,7 +117,7 @@ def _roots(request: HttpRequest, project: Project) -> tree.Level:
             note=connection.bucket,
             icon="server",
         )
-        for connection in _connections_for(project)
+        for connection in connections_for(project)
     ]
     return tree.Level(nodes, _("There is no connection yet."))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 
 from datasets.exports import export_data
@@ -219,3 +220,36 @@ def test_no_key_reaches_the_process_that_sends(
     assert "X-Amz-Signature" in written
     assert ceph.secret_key not in written
     assert workspace().exists(data.files.get(name="sea/2.png").key_in(data))
+
+
+# -- Pages ---------------------------------------------------------------------------------------
+
+
+def test_the_page_exports_and_shows_what_came_of_it(
+    cast: Cast, ceph: Ceph, bucket: str, connection: Connection, data: Data
+) -> None:
+    client = Client()
+    client.force_login(cast.erin)
+    page = reverse("datasets:data-export", args=[data.pk])
+    assert page in client.get(reverse("datasets:data", args=[data.pk])).text
+    assert data.slug in client.get(page).text
+    wrong = client.post(page, {"place": f"{connection.pk}:a/", "folder": "../b"}).text
+    assert "only names of folders are allowed" in wrong
+    answer = client.post(page, {"place": f"{connection.pk}:a/", "folder": "b"})
+    export = Export.objects.get()
+    assert (answer["Location"], export.prefix) == (reverse("datasets:export", args=[export.pk]), "a/b/")
+    assert "hx-trigger" in client.get(answer["Location"]).text
+    run_work(export)
+    shown = client.get(reverse("datasets:export-status", args=[export.pk])).text
+    assert "3 of 3 files" in shown
+    assert "hx-trigger" not in shown
+    export.failures = [{"name": "<b>.png", "error": {"template": "Too %(what)s.", "values": {"what": "long"}}}]
+    export.save()
+    shown = client.get(answer["Location"]).text
+    assert "&lt;b&gt;.png" in shown
+    assert "Too long." in shown
+    assert answer["Location"] in client.get(reverse("datasets:data", args=[data.pk])).text
+    viewer = Client()
+    viewer.force_login(cast.bob)
+    assert viewer.get(answer["Location"]).status_code == 200
+    assert viewer.get(page).status_code == 403

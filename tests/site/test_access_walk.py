@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from datasets.models import Connection, Data, File, Recipe
+from datasets.models import Connection, Data, Export, File, Recipe
 from datasets.trash import delete_data, delete_dataset
 from deployments.models import Deployment, DeploymentToken, PredictionJob
 from dlmodeler_site.access import Role
@@ -94,6 +94,7 @@ def keys(cast: Cast) -> dict[str, Any]:
         deployment=deployment, data=data, name="prediction", slug="prediction", status=Status.COMPLETED
     )
     connection = Connection.objects.create(project=cast.project, name="store", access_key="x", ciphertext=b"")
+    export = Export.objects.create(data=data, connection=connection, prefix="a/", status=Status.COMPLETED)
     recipe = Recipe.objects.create(project=cast.project, name="gray", steps=[{"op": "grayscale"}])
     trashed_dataset = make_dataset(cast.project, "old")
     trashed_data = Data.objects.create(dataset=dataset, name="old", slug="old")
@@ -103,6 +104,7 @@ def keys(cast: Cast) -> dict[str, Any]:
     delete_project(trashed_project)
     return {
         "connections": connection.pk,
+        "exports": export.pk,
         "trashed datasets": trashed_dataset.pk,
         "trashed data": trashed_data.pk,
         "trashed projects": trashed_project.pk,
