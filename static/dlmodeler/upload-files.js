@@ -4,19 +4,26 @@
 
   const JUNK = /(^|\/)(\.DS_Store|(eh)?thumbs\.db|desktop\.ini|\._[^/]*)$|(^|\/)__MACOSX\//i;
   const ARCHIVE = /\.(zip|tar|tgz|tbz2?|txz|tar\.(gz|bz2|xz))$/i;
+  const SIDE_BY_SIDE = 100;
 
-  /** A file that is to be sent. `state`: waiting, then sent, there (it was before), refused or failed with the reason. */
-  const entryOf = (file, path) => ({ file, path, isArchive: ARCHIVE.test(path), state: "waiting", reason: "", url: null });
+  /**
+   * A file that is to be sent; `source` is a File or a file of a dropped folder. `file` and `size` are known once it is
+   * loaded. `state`: waiting, then sent, there (it was before), refused or failed with the reason.
+   */
+  const entryOf = (source, path) => ({
+    ...{ source, path, isArchive: ARCHIVE.test(path), isLoaded: false, file: null, size: 0 },
+    ...{ state: "waiting", reason: "", url: null },
+  });
 
   /** Adds the files below `node` to `found`. A folder's children are read side by side: one by one takes minutes. */
   async function walk(node, prefix, found, unreadable) {
     const path = prefix + node.name;
+    if (node.isFile) {
+      found.push(entryOf(node, path));
+      return;
+    }
+    const reader = node.createReader();
     try {
-      if (node.isFile) {
-        found.push(entryOf(await new Promise((resolve, reject) => node.file(resolve, reject)), path));
-        return;
-      }
-      const reader = node.createReader();
       for (;;) {
         const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
         if (!some.length) return;
@@ -27,7 +34,7 @@
     }
   }
 
-  /** Dropped files and folders; `found` grows while folders are walked. */
+  /** Dropped files and folders; `found` grows while folders are walked. Answers the folders that cannot be read. */
   async function dropped(transfer, found) {
     const nodes = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
     const unreadable = [];
@@ -49,5 +56,31 @@
     return { kept, junk: entries.length - kept.length };
   }
 
-  window.dlm.upload = { dropped, chosen, tidied };
+  async function load(entry) {
+    try {
+      const { source } = entry;
+      entry.file = source instanceof File ? source : await new Promise((resolve, reject) => source.file(resolve, reject));
+      entry.size = entry.file.size;
+    } catch {
+      entry.file = null; // moved or deleted since it was dropped
+    }
+    entry.isLoaded = true;
+  }
+
+  /**
+   * The entries, some at a time, with file and size. The browser stands still while it looks at a file, a third of a
+   * millisecond each: after some it rests, or the page would be frozen for as long as 100,000 files take.
+   */
+  async function* loaded(entries) {
+    for (let start = 0; start < entries.length; start += SIDE_BY_SIDE) {
+      const some = entries.slice(start, start + SIDE_BY_SIDE);
+      if (!some.every((entry) => entry.isLoaded)) {
+        await Promise.all(some.map((entry) => entry.isLoaded || load(entry)));
+        await new Promise((resolve) => setTimeout(resolve));
+      }
+      yield some;
+    }
+  }
+
+  window.dlm.upload = { dropped, chosen, tidied, loaded };
 })();

@@ -4,13 +4,14 @@
 
   const { csrfToken } = window.dlm;
   const words = { ...window.dlm.words, ...document.querySelector("[data-upload-texts]").dataset };
+  const { loaded } = window.dlm.upload;
   const MIB = 1024 * 1024;
   const LARGE_BYTES = 8 * MIB;
   const BATCH_FILES = 100;
   const BATCH_BYTES = 16 * MIB;
   const PIECE_BYTES = 16 * MIB;
   const LANES = 4; // of the six connections that a browser has to one server
-  const ASK_FILES = 5000;
+  const ASK_FILES = 1000;
   const SERVER_TRIES = 4;
   const SILENCE_MS = 60_000; // while bytes are to be sent
   const ANSWER_MS = 300_000; // after the last of them
@@ -119,16 +120,21 @@
   }
 
   class Sender {
-    /** `options`: {unzip, labels_from_folders}. Every entry ends sent, there, refused or failed. */
-    constructor({ url, entries, options }) {
-      Object.assign(this, { url, options, entries });
-      this.totalBytes = entries.reduce((sum, entry) => sum + entry.file.size, 0);
+    /**
+     * `options`: {unzip, labels_from_folders}; `resumes`: the data may have some of the files already. Every entry ends
+     * sent, there, refused or failed.
+     */
+    constructor({ url, entries, options, resumes }) {
+      Object.assign(this, { url, options, entries, resumes });
+      this.totalBytes = 0; // of the files that were looked at; of all once `isSorted`
       this.doneFiles = 0;
       this.doneBytes = 0;
       this.thereFiles = 0;
-      this.large = entries.filter((entry) => entry.isArchive || entry.file.size > LARGE_BYTES);
+      this.large = []; // those that go by tus
+      this.ready = { large: [], batches: [] };
+      this.isSorted = false;
+      this.listeners = []; // lanes that wait for something to send
       this.moving = new Map(); // entry or batch -> bytes that have arrived
-      this.isComparing = false;
       this.held = ""; // why the server takes nothing more from this user
       this.lost = 0; // lanes that wait for the server
       this.isPaused = false;
@@ -146,7 +152,7 @@
     get phase() {
       if (this.isPaused) return this.held ? "held" : "paused";
       if (this.lost) return "lost";
-      return this.isComparing ? "comparing" : "sending";
+      return this.resumes && !this.isSorted && !this.moving.size ? "comparing" : "sending";
     }
 
     /* -- Steering -------------------------------------------------------------------------------- */
@@ -175,6 +181,7 @@
       this.ended ??= error;
       this.abortAll();
       this.wake();
+      this.tell();
     }
 
     abortAll() {
@@ -226,79 +233,108 @@
       this.moving.delete(entry);
       Object.assign(entry, { state, reason });
       this.doneFiles += 1;
-      this.doneBytes += entry.file.size;
+      this.doneBytes += entry.size;
       if (state === "there") this.thereFiles += 1;
     }
 
     /* -- The whole ------------------------------------------------------------------------------- */
-    /** `resumes`: the data may have some of the files already. */
-    async run(resumes) {
-      if (resumes) {
-        this.isComparing = true;
-        await this.compare();
-        this.isComparing = false;
-      }
-      const large = this.large.filter((entry) => entry.state === "waiting");
-      const isLarge = new Set(large);
-      const batches = this.batches(this.entries.filter((entry) => entry.state === "waiting" && !isLarge.has(entry)));
-      const lane = async (prefersLarge) => {
+    async run() {
+      const over = (error) => this.end(error);
+      const lane = async (first) => {
         for (;;) {
-          const entry = prefersLarge ? large.shift() : null;
-          const batch = entry ? null : batches.next().value;
-          if (entry) await this.sendLarge(entry);
-          else if (batch) await this.sendBatch(batch);
+          const { large, batches } = this.ready;
+          if (this.ended) return;
+          if (first === "large" && large.length) await this.sendLarge(large.shift());
+          else if (batches.length) await this.sendBatch(batches.shift());
           else if (large.length) await this.sendLarge(large.shift());
-          else return;
+          else if (this.isSorted) return;
+          else await new Promise((resolve) => this.listeners.push(resolve));
         }
       };
-      const lanes = Array.from({ length: LANES }, (_, number) => lane(number % 2 === 0).catch((error) => this.end(error)));
-      await Promise.all(lanes);
+      const lanes = Array.from({ length: LANES }, (_, number) => lane(number % 2 ? "batches" : "large").catch(over));
+      await Promise.all([this.sort().catch(over), ...lanes]);
       if (this.ended) throw this.ended;
     }
 
-    *batches(entries) {
-      let batch = [];
-      let bytes = 0;
-      for (const entry of entries) {
-        if (batch.length && (batch.length >= BATCH_FILES || bytes + entry.file.size > BATCH_BYTES)) {
-          yield batch;
-          batch = [];
-          bytes = 0;
-        }
-        batch.push(entry);
-        bytes += entry.file.size;
-      }
-      if (batch.length) yield batch;
+    /** Lanes look again for something to send. */
+    tell() {
+      for (const listener of this.listeners.splice(0)) listener();
     }
 
-    /** Asks what is there already, and where unfinished uploads of the same files are to go on. */
-    async compare() {
-      for (const unzip of [false, true]) {
-        const entries = this.entries.filter((entry) => (entry.isArchive && this.options.unzip) === unzip);
-        for (let start = 0; start < entries.length; start += ASK_FILES) {
-          const some = entries.slice(start, start + ASK_FILES);
-          const files = some.map((entry) => ({ name: entry.path, size_bytes: entry.file.size }));
-          const body = { files, unzip, labels_from_folders: this.options.labels_from_folders };
-          const answer = await this.attempt(() => this.request("POST", "files/missing/", { body, json: true }));
-          const missing = new Set(answer.missing);
-          for (const entry of some) if (!missing.has(entry.path)) this.settle(entry, "there");
+    /** Looks at the files, leaves out those that are there already, and gives the lanes what is to be sent. */
+    async sort() {
+      const unfinished = this.resumes ? await this.unfinished() : new Map();
+      let batch = [];
+      let bytes = 0;
+      let asked = [];
+      const give = () => {
+        if (batch.length) this.ready.batches.push(batch);
+        batch = [];
+        bytes = 0;
+        this.tell();
+      };
+      const take = async (entries) => {
+        if (this.resumes) await this.leaveOutThere(entries);
+        for (const entry of entries) {
+          if (entry.state !== "waiting") continue;
+          if (entry.isArchive || entry.size > LARGE_BYTES) {
+            await this.match(entry, unfinished.get(entry.path.normalize("NFC")));
+            this.large.push(entry);
+            this.ready.large.push(entry);
+            this.tell();
+            continue;
+          }
+          if (batch.length >= BATCH_FILES || bytes + entry.size > BATCH_BYTES) give();
+          batch.push(entry);
+          bytes += entry.size;
         }
+      };
+      for await (const some of loaded(this.entries)) {
+        if (this.ended) return;
+        for (const entry of some) {
+          this.totalBytes += entry.size;
+          if (entry.file) asked.push(entry);
+          else this.settle(entry, "failed", words.unreadable);
+        }
+        if (this.resumes && asked.length < ASK_FILES) continue;
+        await take(asked);
+        asked = [];
       }
-      const waiting = new Map(this.large.filter((entry) => entry.state === "waiting").map((entry) => [entry.path.normalize("NFC"), entry]));
+      await take(asked);
+      this.isSorted = true;
+      give();
+    }
+
+    async leaveOutThere(entries) {
+      for (const unzip of [false, true]) {
+        const some = entries.filter((entry) => (entry.isArchive && this.options.unzip) === unzip);
+        if (!some.length) continue;
+        const files = some.map((entry) => ({ name: entry.path, size_bytes: entry.size }));
+        const body = { files, unzip, labels_from_folders: this.options.labels_from_folders };
+        const answer = await this.attempt(() => this.request("POST", "files/missing/", { body, json: true }));
+        const missing = new Set(answer.missing);
+        for (const entry of some) if (!missing.has(entry.path)) this.settle(entry, "there");
+      }
+    }
+
+    /** The unfinished uploads of the data by name, from whatever browser they come. */
+    async unfinished() {
       const { results } = await this.attempt(() => this.request("GET", "uploads/?page_size=200"));
-      for (const upload of results) {
-        const entry = waiting.get(upload.name);
-        if (!entry) continue;
-        const isSame =
-          upload.size_bytes === entry.file.size &&
-          upload.modified === String(entry.file.lastModified) &&
-          upload.labels_from_folders === this.options.labels_from_folders &&
-          upload.unzip === (entry.isArchive && this.options.unzip);
-        if (isSame) {
-          entry.url = upload.url;
-          this.moving.set(entry, upload.offset_bytes);
-        } else await this.attempt(() => discard(upload.url, this.aborts));
-      }
+      return new Map(results.map((upload) => [upload.name, upload]));
+    }
+
+    /** Lets the entry go on where `upload` broke off, if that is of the same file; another version is discarded. */
+    async match(entry, upload) {
+      if (!upload) return;
+      const isSame =
+        upload.size_bytes === entry.size &&
+        upload.modified === String(entry.file.lastModified) &&
+        upload.labels_from_folders === this.options.labels_from_folders &&
+        upload.unzip === (entry.isArchive && this.options.unzip);
+      if (isSame) {
+        entry.url = upload.url;
+        this.moving.set(entry, upload.offset_bytes);
+      } else await this.attempt(() => discard(upload.url, this.aborts));
     }
 
     /* -- Small files ----------------------------------------------------------------------------- */
@@ -326,10 +362,10 @@
       if (!batch.length) return [];
       const body = new FormData();
       let bytes = 0;
-      for (const { file, path } of batch) {
+      for (const { file, path, size } of batch) {
         body.append("files", file, file.name);
         body.append("paths", path);
-        bytes += file.size;
+        bytes += size;
       }
       if (this.options.labels_from_folders) body.append("labels_from_folders", "true");
       const onProgress = (loaded) => this.moving.set(batch, Math.min(loaded, bytes));
@@ -400,7 +436,7 @@
           },
           onUploadUrlAvailable: () => (entry.url = upload.url),
           onProgress: (bytes) => {
-            silence.heard(bytes === entry.file.size);
+            silence.heard(bytes === entry.size);
             this.moving.set(entry, bytes);
           },
           onSuccess: () => end(resolve),

@@ -3,7 +3,7 @@
   "use strict";
 
   const { fill } = window.dlm;
-  const { words, dropped, chosen, tidied, request, discard, Sender, Lost, Refused, Cancelled } = window.dlm.upload;
+  const { words, dropped, chosen, tidied, loaded, request, discard, Sender, Lost, Refused, Cancelled } = window.dlm.upload;
   const LIST_MAX = 200;
   const LARGE_MAX = 20;
   const TICK_MS = 500;
@@ -65,31 +65,54 @@
       show("[data-picked-list]", !on);
       show("[data-picked-clear]", !on);
       form.dispatchEvent(new CustomEvent("dlm:changed", { bubbles: true }));
+      if (!on) count();
     }
 
     /* -- Picking ------------------------------------------------------------------------------- */
+    let counted = 0; // which count is the latest
+
     function showPicked() {
-      let bytes = 0;
-      for (const entry of picked.values()) bytes += entry.file.size;
-      const values = { count: number.format(picked.size), size: sizeText(bytes) };
       show("[data-picked]", picked.size > 0);
-      say("[data-picked-summary]", fill(picked.size === 1 ? words.file : words.files, values));
       say("[data-picked-junk]", junk ? fill(words.junk, { count: number.format(junk) }) : "");
-      const lines = [];
       let hasArchives = false;
       let hasFolders = false;
       for (const entry of picked.values()) {
-        if (lines.length < LIST_MAX) lines.push(line(entry.path, sizeText(entry.file.size)));
         hasArchives ||= entry.isArchive;
         hasFolders ||= entry.path.includes("/");
       }
-      if (picked.size > LIST_MAX) lines.push(line(fill(words.more, { count: number.format(picked.size - LIST_MAX) }), ""));
-      find("[data-picked-list]").replaceChildren(...lines);
+      showList();
+      showSum(0, !picked.size);
+      count();
       show("[data-unzip]", hasArchives);
       show("[data-labels]", hasArchives || hasFolders);
       say("[data-upload-error]", "");
       form.dataset.uploadReady = picked.size ? "1" : "0";
       form.dispatchEvent(new CustomEvent("dlm:changed", { bubbles: true }));
+    }
+
+    function showList() {
+      const lines = [...picked.values()].slice(0, LIST_MAX).map((entry) => line(entry.path, entry.isLoaded ? sizeText(entry.size) : ""));
+      if (picked.size > LIST_MAX) lines.push(line(fill(words.more, { count: number.format(picked.size - LIST_MAX) }), ""));
+      find("[data-picked-list]").replaceChildren(...lines);
+    }
+
+    function showSum(bytes, isAll) {
+      const values = { count: number.format(picked.size), size: sizeText(bytes) + (isAll ? "" : "…") };
+      say("[data-picked-summary]", fill(picked.size === 1 ? words.file : words.files, values));
+    }
+
+    /** Adds up the sizes, until the upload begins, which does the same. */
+    async function count() {
+      const mine = (counted += 1);
+      let bytes = 0;
+      let files = 0;
+      for await (const some of loaded([...picked.values()])) {
+        if (mine !== counted || busy) return;
+        for (const entry of some) bytes += entry.size;
+        files += some.length;
+        if (files - some.length < LIST_MAX) showList();
+        showSum(bytes, files === picked.size);
+      }
     }
 
     function pick(entries) {
@@ -180,9 +203,11 @@
       show("[data-upload-pause]", !sender.isPaused);
       show("[data-upload-resume]", sender.isPaused);
       show("[data-upload-again]", phase === "lost");
-      find("[data-upload-progress]").value = totalBytes ? bytes / totalBytes : sender.doneFiles / sender.entries.length;
+      const byBytes = sender.isSorted && totalBytes > 0;
+      find("[data-upload-progress]").value = byBytes ? bytes / totalBytes : sender.doneFiles / sender.entries.length;
       say("[data-upload-count]", fill(words.count, { done: number.format(sender.doneFiles), all: number.format(sender.entries.length) }));
-      say("[data-upload-bytes]", fill(words.bytes, { done: sizeText(bytes), all: sizeText(totalBytes) }));
+      say("[data-upload-bytes]", sender.isSorted ? fill(words.bytes, { done: sizeText(bytes), all: sizeText(totalBytes) }) : sizeText(bytes));
+      if (sender.isSorted && sender.entries.length === picked.size) showSum(totalBytes, true);
       const now = performance.now();
       if (phase !== "sending") {
         seen = null;
@@ -195,7 +220,7 @@
       }
       const isMoving = phase === "sending" && speed > 1;
       say("[data-upload-speed]", isMoving ? fill(words.speed, { size: sizeText(speed) }) : "");
-      say("[data-upload-left]", isMoving ? timeText((totalBytes - bytes) / speed) : "");
+      say("[data-upload-left]", isMoving && sender.isSorted ? timeText((totalBytes - bytes) / speed) : "");
       showLarge();
     }
 
@@ -206,7 +231,7 @@
       const lines = shown.map((entry) => {
         const made = line(entry.path, "");
         const bar = Object.assign(document.createElement("progress"), { className: "progress progress-sm", max: 1 });
-        const part = entry.state === "waiting" ? (sender.moving.get(entry) ?? 0) / entry.file.size : 1;
+        const part = entry.state === "waiting" ? (sender.moving.get(entry) ?? 0) / entry.size : 1;
         bar.value = part;
         bar.setAttribute("aria-label", entry.path);
         if (entry.state !== "waiting") made.lastChild.textContent = entry.reason || words.sent;
@@ -248,19 +273,20 @@
       show("[data-upload-done]", Boolean(done));
       say("[data-upload-done]", done);
       find("[data-upload-done]").href = data.done_url;
+      find("[data-upload-done]").classList.toggle("btn-primary", done === words.goOn);
     }
 
     /* -- The whole ------------------------------------------------------------------------------- */
     async function send() {
       const entries = [...picked.values()].filter((entry) => entry.state === "waiting");
       const options = { unzip: find("[name=unzip]").checked, labels_from_folders: find("[name=labels_from_folders]").checked };
-      sender = new Sender({ url: api(), entries, options });
+      sender = new Sender({ url: api(), entries, options, resumes: data.resumes });
       speed = 0;
       seen = null;
       tick();
       const ticking = setInterval(tick, TICK_MS);
       try {
-        await sender.run(data.resumes);
+        await sender.run();
       } finally {
         clearInterval(ticking);
         data.resumes = true;
@@ -359,7 +385,7 @@
       else say("[data-upload-error]", words.fieldRequired);
     });
     find("[data-upload-retry]").addEventListener("click", () => {
-      for (const entry of picked.values()) if (entry.state === "failed") entry.state = "waiting";
+      for (const entry of picked.values()) if (entry.state === "failed") Object.assign(entry, { state: "waiting", isLoaded: false });
       run();
     });
     find("[data-upload-finish]").addEventListener("click", () => {
