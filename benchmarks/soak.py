@@ -3,8 +3,8 @@
 python -m benchmarks.soak [--times 5] [--targets training runner …] [--seed N]
 
 Each kill hits one process of a running site of its own while a piece of work runs (`WORK`), while a file of 500 MB is
-uploaded (`UPLOADING`), or while a deployment answers (`ANSWERING`). Prints a row for each target and, below, what went
-wrong; ends with 1 if anything did.
+uploaded (`UPLOADING`), while 4,200 objects are imported from a Ceph gateway (`IMPORTING`), or while a deployment answers
+(`ANSWERING`). Prints a row for each target and, below, what went wrong; ends with 1 if anything did.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ import requests
 
 from benchmarks.photos import photos
 from dlmodeler_site.demo.life_cycle import FINAL, upload
+from tests import ceph
 from tests.e2e import life
+from tests.e2e.imports import MOST_AGAIN, Bucket
 from tests.e2e.kills import ANSWER_TIMEOUT_S, EPOCHS, Killer, Missed, computing, most_at_once
 from tests.e2e.site import RunningSite, running_site, wait_until
 from tests.e2e.tus import Upload, random_file
@@ -47,9 +50,11 @@ WORK = {
 }
 ANSWERING = ("model server", "keeper (serving)", "web (serving)", "supervisor (serving)")
 UPLOADING = ("web (upload)", "supervisor (upload)")
+IMPORTING = ("inspection (import)", "runner (import)", "worker (import)", "supervisor (import)")
 ABOVE = {"runner": 1, "worker": 2, "queue guard": 3, "queue main": 4}  # generations above the computing process
 PHOTOS, PHOTO_PX = 600, 512
 LARGE_BYTES = 500_000_000
+OBJECTS = 4200
 END_TIMEOUT_S = 300
 
 
@@ -86,6 +91,10 @@ class Soak:
     number: int = 0
     large: Path = Path()
     resent_bytes: dict[str, int] = field(default_factory=dict)
+    gateway: ceph.Ceph | None = None
+    bucket: Bucket | None = None
+    connection: int = 0
+    fetched_again: dict[str, list[int]] = field(default_factory=dict)
 
     @classmethod
     def on(cls, site: RunningSite, folder: Path, *, seed: int) -> "Soak":
@@ -234,6 +243,49 @@ class Soak:
         body = {"dataset": self.images["dataset"], "name": f"upload-{self.number}", "description": ""}
         return Upload(self.killer.client, self.killer.client.post("/data/", body)["id"], self.large, self.large.name)
 
+    # -- imports --------------------------------------------------------------------------------
+
+    def kill_during_import(self, row: Row) -> None:
+        """One kill while objects are imported; all must arrive, and none be fetched twice but those on their way."""
+        bucket, target = self._filled_bucket(), row.target.removesuffix(" (import)")
+        path = self._import_from(bucket)
+        with most_at_once(self.killer.site.home, INSPECTION) as most:
+            time.sleep(self.killer.moments.uniform(0, self.usual_s["import"]))
+            self._kill(target, INSPECTION, path)
+            killed_at = time.monotonic()
+            row.kills += 1
+            ended = self._wait_for_end(path)
+            row.longest_s = max(row.longest_s, time.monotonic() - killed_at)
+        row.most_at_once = max(row.most_at_once, most[0])
+        if ended["status"] != "completed" or most[0] > 1:
+            raise AssertionError(f"{path} is {ended['status']}: {ended['error']}; {most[0]} processes at once")
+        bucket.check(self.killer.client, path)
+        again, again_bytes = bucket.fetched_again()
+        self.fetched_again.setdefault(row.target, []).append(again)
+        row.note = f"objects asked for again after each kill: {self.fetched_again[row.target]}, {again_bytes:,} bytes"
+        if again > MOST_AGAIN:
+            raise AssertionError(f"{path}: {again} objects were asked for again")
+        row.well += 1
+
+    def _filled_bucket(self) -> Bucket:
+        if self.bucket is None:
+            assert self.gateway, "the gateway is started before the site, which is to know its address"
+            folder = self.files[0].parent.with_name("objects")
+            self.bucket = Bucket.of(self.gateway, folder, count=OBJECTS)
+            self.connection = self.bucket.connect(self.killer.client, self.killer.job["project"])
+            began = time.monotonic()
+            path = self._import_from(self.bucket)
+            self.killer.client.wait(path)
+            self.usual_s["import"] = time.monotonic() - began
+            self.bucket.check(self.killer.client, path)
+            say(f"{OBJECTS} objects are imported in {self.usual_s['import']:.1f} s when nobody disturbs it")
+        return self.bucket
+
+    def _import_from(self, bucket: Bucket) -> str:
+        self.number += 1
+        client, dataset = self.killer.client, self.images["dataset"]
+        return bucket.start_import(client, self.connection, dataset, f"import-{self.number}")
+
     # -- deployments ----------------------------------------------------------------------------
 
     def kill_while_answering(self, row: Row) -> None:
@@ -285,23 +337,28 @@ def repeat(kill: Callable[[Row], None], row: Row, times: int) -> None:
 
 
 def main() -> int:
-    targets = (*WORK, *UPLOADING, *ANSWERING)
+    kills = dict.fromkeys(WORK, Soak.kill_during_work) | dict.fromkeys(UPLOADING, Soak.kill_during_upload)
+    kills |= dict.fromkeys(IMPORTING, Soak.kill_during_import) | dict.fromkeys(ANSWERING, Soak.kill_while_answering)
+    targets = tuple(kills)
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--times", type=int, default=5, help="kills of each target (default 5)")
     parser.add_argument("--targets", nargs="+", choices=targets, default=list(targets), metavar="TARGET")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of the random moments")
     arguments = parser.parse_args()
-    rows = []
+    rows, environment, gateway = [], {}, None
+    if set(arguments.targets) & set(IMPORTING):
+        gateway = ceph.start()
+        environment["DLM_S3_ENDPOINTS"] = gateway.endpoint
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         home = Path(folder) / "home"
         home.mkdir()
-        with running_site(home) as site:
+        with running_site(home, **environment) as site:
             soak = Soak.on(site, Path(folder), seed=arguments.seed)
+            soak.gateway = gateway
             say(f"seed {arguments.seed}, {os.cpu_count()} cores\n{HEADER}")
             for target in arguments.targets:
                 rows.append(row := Row(target))
-                kill = soak.kill_during_upload if target in UPLOADING else soak.kill_while_answering
-                repeat(soak.kill_during_work if target in WORK else kill, row, arguments.times)
+                repeat(partial(kills[target], soak), row, arguments.times)
                 say(row.line())
     faults = [f"{row.target}: {fault}" for row in rows for fault in row.faults]
     say("\n".join(faults) or "no work lost, none run twice at once, none stuck")

@@ -7,9 +7,11 @@ transaction over 100,000 rows would keep every other writer waiting.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets.incoming import data_folder
@@ -40,7 +42,7 @@ def publish(data: Data, run: RunFolder) -> None:
     thumbnail_bytes = 0
     while batch := list(islice(rows, BATCH)):
         workspace().put_files(
-            Put(f"{data.files_key}/{row['name']}", run.path / row["file"], row["sha256"])
+            Put(f"{data.files_key}/{row['name']}", _source(data, run, row), row["sha256"])
             for row in batch
             if row.get("file")
         )
@@ -59,6 +61,20 @@ def publish(data: Data, run: RunFolder) -> None:
     if selections := (run.result() or {}).get("selections"):
         data.profile["selections"] = selections
     type(data)._default_manager.filter(pk=data.pk).update(profile=data.profile)  # past the audit log: it is large
+
+
+def _source(data: Data, run: RunFolder, row: dict[str, Any]) -> Path:
+    """The file to be moved. What was fetched stays, too: an attempt that dies here need not fetch it again."""
+    path: Path = run.path / row["file"]
+    if not path.is_relative_to(data_folder(data.pk)):
+        return path
+    link = run.output / "fetched" / path.name
+    link.parent.mkdir(exist_ok=True)
+    try:
+        os.link(path, link)
+    except OSError:  # a file system that cannot
+        return path
+    return link
 
 
 def _copies(data: Data, files: list[File], rows: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:

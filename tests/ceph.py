@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import http.client
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from dlmodeler_site.parent_death import die_with_parent
 
@@ -91,6 +93,19 @@ class Ceph:
     def revoke_key(self, access_key: str) -> None:
         """From now on the gateway does not know the key, which was the user's (`new_key`)."""
         self.administer("key", "rm", f"--uid={USER}", "--key-type=s3", f"--access-key={access_key}")
+
+    def gets(self, bucket: str, *, offset: int = 0) -> list[tuple[str, int]]:
+        """The objects that were asked for since byte `offset` of the log, each with the bytes that it was answered."""
+        with open(self.log, "rb") as log:
+            log.seek(offset)
+            text = log.read().decode(errors="replace")
+        found = re.findall(rf'"GET /{bucket}/([^ ?"]+)\S* HTTP/1.1" 20[06] (\d+) ', text)
+        return [(unquote(key), int(size)) for key, size in found]
+
+    @property
+    def log(self) -> Path:
+        """The gateway's own, with a line for each request."""
+        return self.folder / "client.rgw.a.log"
 
     def administer(self, *arguments: str) -> str:
         """Run `radosgw-admin`."""
