@@ -22,6 +22,9 @@ class Handle(Protocol):
     def poll(self) -> int | None:
         """The exit code, negative for a signal, or None while it runs."""
 
+    def wait(self, timeout_s: float) -> None:
+        """Return at its end, or after so long."""
+
     def stop(self) -> None:
         """End it and all it started, now."""
 

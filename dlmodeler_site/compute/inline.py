@@ -16,6 +16,9 @@ class EndedHandle:
     def poll(self) -> int | None:
         return self.code
 
+    def wait(self, timeout_s: float) -> None:
+        pass
+
     def stop(self) -> None:
         pass
 

@@ -21,6 +21,10 @@ class LocalHandle:
     def poll(self) -> int | None:
         return self.process.poll()
 
+    def wait(self, timeout_s: float) -> None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout_s)
+
     def stop(self) -> None:
         # The whole group, also when its leader is dead already: what it forked must not outlive the attempt.
         with contextlib.suppress(ProcessLookupError):

@@ -116,7 +116,7 @@ class _Run:
         handle = self.handle = self.backend.start(run, work.module, work.resources)
         try:
             while (code := handle.poll()) is None:
-                time.sleep(POLL_S)
+                handle.wait(POLL_S)
                 self._check_lease()
                 self._take_over(run)
                 if self._stop_overdue(run):
