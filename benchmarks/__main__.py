@@ -12,6 +12,7 @@ ALL: dict[str, tuple[str, ...]] = {
     "idle": (),
     "upload": (),
     "archive": ("archive",),
+    "preprocessing": (),
     "life_cycle": ("images", "labels", "predict"),
     "training": ("images", "labels"),
     "serving": (),
