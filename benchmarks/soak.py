@@ -3,8 +3,8 @@
 python -m benchmarks.soak [--times 5] [--targets training runner …] [--seed N]
 
 Each kill hits one process of a running site of its own while a piece of work runs (`WORK`), while a file of 500 MB is
-uploaded (`UPLOADING`), while 4,200 objects are imported from a Ceph gateway (`IMPORTING`), or while a deployment answers
-(`ANSWERING`). Prints a row for each target and, below, what went wrong; ends with 1 if anything did.
+uploaded (`UPLOADING`), while 4,200 objects are imported from a Ceph gateway (`IMPORTING`), or while a deployment
+answers (`ANSWERING`). Prints a row for each target and, below, what went wrong; ends with 1 if anything did.
 """
 
 import argparse
@@ -269,7 +269,8 @@ class Soak:
 
     def _filled_bucket(self) -> Bucket:
         if self.bucket is None:
-            assert self.gateway, "the gateway is started before the site, which is to know its address"
+            if self.gateway is None:
+                raise RuntimeError("the gateway is started before the site, which is to know its address")
             folder = self.files[0].parent.with_name("objects")
             self.bucket = Bucket.of(self.gateway, folder, count=OBJECTS)
             self.connection = self.bucket.connect(self.killer.client, self.killer.job["project"])
