@@ -53,11 +53,11 @@ def profile_table(path: Path) -> dict[str, Any]:
             name = names[place].strip() if place < len(names) else ""
             columns.append(_Column(name[:_TEXT_CHARACTERS] or f"column {place + 1}", missing=count))
         limit = min(_DISTINCT, _DISTINCT_IN_ALL // max(len(columns), 1))
-        for column, values in zip_longest(columns, zip_longest(*batch, fillvalue=""), fillvalue=None):
-            if values is None:
-                column.missing += len(batch)
-            else:
-                column.add(values, limit)
+        filled = list(zip_longest(*batch, fillvalue=""))
+        for column, values in zip(columns, filled, strict=False):
+            column.add(values, limit)
+        for column in columns[len(filled) :]:
+            column.missing += len(batch)
         count += len(batch)
     return {"rows": count, "columns": [column.profile() for column in columns], "more_columns": more_columns}
 

@@ -36,8 +36,7 @@ def _cosines() -> NDArray[np.float32]:
 def _lowest() -> NDArray[np.intp]:
     """Places of the 128 lowest frequencies in the flattened transform, the lowest first, the mean left out."""
     vertical, horizontal = np.divmod(np.arange(_FREQUENCIES**2), _FREQUENCIES)
-    order = np.lexsort((np.abs(vertical - horizontal), vertical + horizontal))
-    return order[1 : _BITS + 1]
+    return np.lexsort((np.abs(vertical - horizontal), vertical + horizontal))[1 : _BITS + 1]
 
 
 _MEAN = np.full(SIDE_PX**2, 1 / SIDE_PX**2, np.float32)
@@ -70,7 +69,8 @@ def _tolerance(grey: NDArray[np.float32], frequencies: NDArray[np.float32]) -> i
     strengths = np.sort(np.abs(frequencies))
     fine = float(strengths[_BITS // 2] / (strengths[_BITS * 9 // 10] + 1e-6))
     share = min((busy - 0.25) / 0.15, (fine - 0.12) / 0.08, 1.0)
-    return round(_PLAIN + (_MOST - _PLAIN) * max(share, 0.0))
+    distance: int = round(_PLAIN + (_MOST - _PLAIN) * max(share, 0.0))
+    return distance
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Fingerprints:
         differ += np.bitwise_count(self.signs[some, 1] ^ self.signs[others, 1])
         mine, theirs = self.tolerances[some], self.tolerances[others]
         is_flat = np.minimum(mine, theirs) <= _FLAT
-        found = differ * 2 <= np.where(is_flat, 2 * _FLAT, mine + theirs)
+        found: NDArray[np.bool_] = differ * 2 <= np.where(is_flat, 2 * _FLAT, mine + theirs)
         places = np.flatnonzero(found)
         mine, theirs = self.colours[some[places]], self.colours[others[places]]
         share = np.where(is_flat[places], 0, _COLOUR_SHARE)[:, None]

@@ -78,14 +78,14 @@ def test_the_tree_goes_from_connections_to_objects(cast: Cast, ceph: Ceph, bucke
     assert "There is no connection yet" in client.get(url).text
     connection = make_connection(cast, ceph)
     assert "ceph" in client.get(url).text
-    assert f"prefix={bucket}%2F" in client.get(url, {"connection": connection.pk}).text
-    shown = client.get(url, {"connection": connection.pk, "prefix": f"{bucket}/photos/"}).text
+    assert f"prefix={bucket}%2F" in client.get(url, {"connection": str(connection.pk)}).text
+    shown = client.get(url, {"connection": str(connection.pk), "prefix": f"{bucket}/photos/"}).text
     assert f'data-value="{connection.pk}:{bucket}/photos/sea &amp; sky/"' in shown
     found = client.get(url, {"search": f"{bucket}/photos/se"}).text
     assert "sea &amp; sky" in found
     assert "forest" not in found
-    assert "There is no bucket" in client.get(url, {"connection": connection.pk, "prefix": "nowhere/"}).text
-    folders = client.get(url, {"connection": connection.pk, "prefix": f"{bucket}/", "folders": "1"}).text
+    assert "There is no bucket" in client.get(url, {"connection": str(connection.pk), "prefix": "nowhere/"}).text
+    folders = client.get(url, {"connection": str(connection.pk), "prefix": f"{bucket}/", "folders": "1"}).text
     assert "labels.csv" not in folders
     assert client.get(url, {"connection": "999999"}).status_code == 404
     assert browser(cast.bob).get(url).status_code == 403
@@ -95,7 +95,7 @@ def test_a_large_folder_offers_the_rest(cast: Cast, ceph: Ceph, bucket: str) -> 
     put_many(ceph, bucket, (f"many/{n:04}.txt" for n in range(1003)))
     client, url = browser(cast.erin), page("objects", cast.project.pk)
     connection = make_connection(cast, ceph, bucket)
-    first = client.get(url, {"connection": connection.pk, "prefix": "many/"})
+    first = client.get(url, {"connection": str(connection.pk), "prefix": "many/"})
     assert first.text.count("data-value") == 1000
     more = first.context["level"].more
     assert f'hx-get="{more.replace("&", "&amp;")}"' in first.text

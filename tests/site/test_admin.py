@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone, translation
 
+from datasets.models import Connection, Export
 from deployments.models import Deployment, DeploymentToken, Prediction, PredictionJob
 from dlmodeler_site.models import IdempotentAnswer
 from jobs.models import EpochMetrics, Job, JobInput, Training
@@ -33,8 +34,11 @@ def rows(db: None) -> list[Model]:
     training = Training.objects.create(job=job, name="first", slug="first")
     deployment = Deployment.objects.create(project=cast.project, training=training, name="live", bundle_key="a/b")
     predicted = PredictionJob.objects.create(deployment=deployment, data=data, name="p", slug="p", bundle_key="a/b")
+    connection = Connection.objects.create(project=cast.project, name="bucket", access_key="AK", ciphertext=b"secret")
     return [
         cast.project,
+        connection,
+        Export.objects.create(data=data, connection=connection, prefix="bucket/photos"),
         data.dataset,
         data,
         data.files.get(),
