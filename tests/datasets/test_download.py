@@ -5,20 +5,22 @@ import io
 import subprocess
 import zipfile
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.signals import request_finished
+from django.db import close_old_connections
 from django.test import Client
 from django.urls import reverse
 from zipstream import ZipStream
 
-from datasets import download
+from datasets import download, purge, trash
 from datasets.download import MOST_AT_ONCE, ZipLength
 from datasets.models import Data, File
 from dlmodeler_site.storage import workspace
 from tests.cast import Cast, api, make_cast, make_data, make_dataset, png
+from tests.ceph import Ceph
 
 pytestmark = pytest.mark.django_db
 
@@ -46,8 +48,17 @@ def url(data: Data) -> str:
 
 
 def body(answer: Any) -> bytes:
-    with closing(answer):
+    try:
         return b"".join(answer.streaming_content)
+    finally:
+        close(answer)
+
+
+def close(answer: Any) -> None:
+    """As the server does at the end; the test's own connection to the database stays open."""
+    request_finished.disconnect(close_old_connections)
+    answer.close()
+    request_finished.connect(close_old_connections)
 
 
 def test_the_zip_holds_the_sound_files_under_their_names_and_the_labels(cast: Cast, data: Data, tmp_path: Path) -> None:
@@ -66,6 +77,18 @@ def test_the_zip_holds_the_sound_files_under_their_names_and_the_labels(cast: Ca
     assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_STORED}
     (tmp_path / "a.zip").write_bytes(content)
     assert subprocess.run(["python3", "-m", "zipfile", "-t", tmp_path / "a.zip"], check=False).returncode == 0
+
+
+def test_a_data_in_a_bucket_is_sent_and_deleted_as_well(cast: Cast, ceph: Ceph, settings: Any) -> None:
+    ceph.use_as_workspace(settings)
+    data = make_data(make_dataset(cast.project), [("a.png", png()), ("b/c.txt", b"words\n")])
+    archive = zipfile.ZipFile(io.BytesIO(body(api(cast.bob).get(url(data)))))
+    assert (archive.namelist(), archive.read("b/c.txt")) == (["a.png", "b/c.txt"], b"words\n")
+    trash.delete_dataset(data.dataset, forever=True)
+    assert list(workspace().keys(data.files_key))
+    purge.purge()
+    assert not any(list(workspace().keys(key)) for key in (data.files_key, data.thumbnails_key))
+    assert not Data.everything.exists()
 
 
 def test_without_labels_there_is_no_csv_of_them(cast: Cast) -> None:
@@ -102,22 +125,23 @@ def test_only_so_many_are_sent_at_a_time(cast: Cast, data: Data) -> None:
     refused = client.get(url(data))
     assert (refused.status_code, refused.json()["reason"]) == (503, "busy")
     assert client.head(url(data)).status_code == 200
-    sending[0].close()  # not a byte of it was read
+    close(sending[0])  # not a byte of it was read
     body(sending[1])
     again = [client.get(url(data)) for _download in range(2)]
     assert {answer.status_code for answer in again} == {200}
     assert client.get(url(data)).status_code == 503
     for answer in (*sending, *again):  # some of them for the second time
-        answer.close()
+        close(answer)
     assert download.places.taken == 0
 
 
 def test_one_of_very_many_files_is_sent_alone(cast: Cast, data: Data) -> None:
     Data.objects.update(file_count=download.MOST_FILES_AT_ONCE + 1)
     client = api(cast.bob)
-    with closing(client.get(url(data))) as sending:
-        assert sending.status_code == 200
-        assert client.get(url(data)).status_code == 503
+    sending = client.get(url(data))
+    assert sending.status_code == 200
+    assert client.get(url(data)).status_code == 503
+    close(sending)
     assert client.head(url(data)).status_code == 200
 
 
