@@ -89,16 +89,14 @@ def _page(request: HttpRequest, project: Project, form: ImportForm) -> dict[str,
 def objects(request: HttpRequest, project_pk: int) -> HttpResponse:
     """A level of the tree connection > bucket > folder > object.
 
-    `?search=` begins it where that leads: it is the beginning of a key in `?connection=`, or in the only one there is.
+    `?search=`, the beginning of a key in `?connection=`, begins it where that leads; a blank one, where it began.
     `?folders=` leaves the objects out, where a place to write to is wanted.
     """
     project = get_editable(Project.objects.all(), request.user, pk=project_pk)
     connection_pk = whole_number(request, "connection")
     search = request.GET.get("search", "").lstrip("/")
-    if connection_pk is None and not search:
+    if connection_pk is None or not (search or "prefix" in request.GET):
         return tree.answer(request, _roots(request, project))
-    if connection_pk is None:
-        connection_pk = getattr(connections_for(project).first(), "pk", 0)
     connection = usable_connection(request.user, connection_pk, project=project)
     try:
         level = _level(request, project, connection, search or request.GET.get("prefix", ""))

@@ -81,13 +81,13 @@ def test_the_tree_goes_from_connections_to_objects(cast: Cast, ceph: Ceph, bucke
     assert f"prefix={bucket}%2F" in client.get(url, {"connection": str(connection.pk)}).text
     shown = client.get(url, {"connection": str(connection.pk), "prefix": f"{bucket}/photos/"}).text
     assert f'data-value="{connection.pk}:{bucket}/photos/sea &amp; sky/"' in shown
-    found = client.get(url, {"search": f"{bucket}/photos/se"}).text
+    found = client.get(url, {"connection": connection.pk, "search": f"/{bucket}/photos/se"}).text
     assert "sea &amp; sky" in found
     assert "forest" not in found
     assert "There is no bucket" in client.get(url, {"connection": str(connection.pk), "prefix": "nowhere/"}).text
     folders = client.get(url, {"connection": str(connection.pk), "prefix": f"{bucket}/", "folders": "1"}).text
     assert "labels.csv" not in folders
-    assert client.get(url, {"connection": "999999"}).status_code == 404
+    assert client.get(url, {"connection": "999999", "prefix": ""}).status_code == 404
     assert browser(cast.bob).get(url).status_code == 403
 
 
