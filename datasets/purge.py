@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import transaction
 
+from datasets import resumable
 from datasets.models import Data, Dataset, File
 from datasets.results import drop_sources
 from datasets.trash import uses_of
@@ -52,6 +53,7 @@ def _purge_data(data: Data) -> None:
     exports = [export.files_key for export in data.exports.all()]
     delete_folders(data.files_key, data.thumbnails_key, data.log_key.rpartition("/")[0], *exports)
     drop_sources(data)
+    resumable.forget(data.pk)
     data.profile, data.source_keys = {}, []  # large, and nothing for the audit log
     data.delete()
 

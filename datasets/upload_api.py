@@ -135,7 +135,7 @@ class UploadViewSet(ScopedViewSet):
         """How far an upload is, and at its end what became of the file. HEAD answers `Upload-Offset` alone."""
         found = resumable.find_upload(self._data(), str(upload))
         headers = {"Upload-Length": str(found.size_bytes), "Cache-Control": "no-store", **_state(found)}
-        return Response(self.get_serializer(found).data, headers=headers)
+        return Response(None if request.method == "HEAD" else self.get_serializer(found).data, headers=headers)
 
     @extend_schema(
         request={_BYTES: OpenApiTypes.BINARY},

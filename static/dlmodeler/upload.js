@@ -65,7 +65,9 @@
       show("[data-picked-list]", !on);
       show("[data-picked-clear]", !on);
       form.dispatchEvent(new CustomEvent("dlm:changed", { bubbles: true }));
-      if (!on) count();
+      if (on) return;
+      count();
+      if (data) listUnfinished();
     }
 
     /* -- Picking ------------------------------------------------------------------------------- */
@@ -344,7 +346,6 @@
       } catch (error) {
         setBusy(false);
         fail(fill(words.stopped, { reason: error.message }));
-        listUnfinished();
         return;
       } finally {
         show("[data-upload-cancel]");

@@ -17,6 +17,7 @@ from rest_framework.test import APIClient
 
 from datasets import resumable
 from datasets.models import Data
+from datasets.purge import purge_dataset
 from datasets.versions import create_raw_data
 from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import Status
@@ -292,10 +293,12 @@ def test_what_nobody_went_on_with_for_a_week_is_swept(cast: Cast, data: Data) ->
 
 
 def test_the_uploads_of_a_deleted_data_go_with_it(cast: Cast, data: Data) -> None:
-    begin(cast, data)
+    url = begin(cast, data)
     assert api(cast.alice).delete(reverse("api-data-detail", args=[data.pk])).status_code == 204
-    Data.everything.filter(pk=data.pk).delete()  # where deleting only puts it into the trash
+    assert api(cast.alice).get(url).status_code == 404
     resumable.sweep()
+    assert list(Path(settings.DLM_INCOMING).iterdir()) != []  # it may come back from the trash
+    purge_dataset(data.dataset)
     assert list(Path(settings.DLM_INCOMING).iterdir()) == []
 
 
