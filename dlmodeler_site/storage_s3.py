@@ -24,6 +24,7 @@ from storages.backends.s3 import S3Storage
 
 from dlmodeler_site.s3_cache import cached_file, cached_tree, is_cached, keep
 from dlmodeler_site.s3_errors import MISSING, REPLACED, unavailable
+from dlmodeler_site.s3_quick import SMALL_BYTES, QuickObjects
 from dlmodeler_site.s3_reader import BUFFER_BYTES, ObjectReader
 from dlmodeler_site.storage import Put, WorkspaceUnavailable, puts_of_tree
 
@@ -34,9 +35,9 @@ THREADS = 16
 PART_BYTES = 16 << 20
 MAX_KEY_BYTES = 1024
 _AT_ONCE = 1000  # keys that S3 lists and deletes in one request
-_SMALL_BYTES = 1 << 20
 _AHEAD = ".ahead"
-_CONTENT = {"ContentType": "application/octet-stream"}  # SECURITY: no browser runs it, whoever may read the bucket
+_TYPE = "application/octet-stream"  # SECURITY: no browser runs it, whoever may read the bucket
+_CONTENT = {"ContentType": _TYPE}
 _TRANSFER = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=4)
 _COPY = TransferConfig(multipart_threshold=1 << 30, multipart_chunksize=1 << 29)  # S3 copies it, nothing passes here
 
@@ -49,6 +50,7 @@ class S3Workspace(S3Storage):
 
     def __init__(self, **options: Any) -> None:
         self._clients: dict[tuple[int, bool], Any] = {}
+        self._quick_ones: dict[int, QuickObjects] = {}
         super().__init__(**options)
 
     # -- One file --------------------------------------------------------------------------------
@@ -85,7 +87,7 @@ class S3Workspace(S3Storage):
     def ahead(self, files: Iterable[Put]) -> Iterator[list[Put]]:
         """What is large is put under another key at first: S3 copies it in no time."""
         puts = [
-            replace(put, ahead_key=f"{_AHEAD}/{uuid.uuid4().hex}") if put.source.stat().st_size > _SMALL_BYTES else put
+            replace(put, ahead_key=f"{_AHEAD}/{uuid.uuid4().hex}") if put.source.stat().st_size > SMALL_BYTES else put
             for put in files
         ]
         large = [put for put in puts if put.ahead_key]
@@ -181,13 +183,17 @@ class S3Workspace(S3Storage):
         which = (os.getpid(), hasty)
         if which not in self._clients:
             config = Config(
+                s3={"addressing_style": "path" if self.endpoint_url else "auto"},
+                request_checksum_calculation="when_required",  # servers other than AWS refuse the newer ones
+                response_checksum_validation="when_required",
                 connect_timeout=2 if hasty else 5,
                 read_timeout=5 if hasty else 60,
                 retries={"mode": "standard", "total_max_attempts": 1 if hasty else 6},
                 max_pool_connections=4 * THREADS,
                 tcp_keepalive=True,
             )
-            client = self._create_session().client(
+            session = self._create_session()
+            client = session.client(
                 "s3",
                 region_name=self.region_name,
                 endpoint_url=self.endpoint_url,
@@ -195,8 +201,15 @@ class S3Workspace(S3Storage):
                 config=self.client_config.merge(config),
             )
             client.meta.events.register("before-sign.s3.DeleteObjects", _add_md5)
+            if not hasty:
+                self._quick_ones[os.getpid()] = QuickObjects(session, client, self.bucket_name, connections=4 * THREADS)
             self._clients[which] = client
         return self._clients[which]
+
+    @property
+    def _quick(self) -> QuickObjects:
+        self._client_for(hasty=False)
+        return self._quick_ones[os.getpid()]
 
     @contextmanager
     def _told(self, name: str) -> Iterator[None]:
@@ -261,8 +274,11 @@ class S3Workspace(S3Storage):
 
     def _upload(self, source: Path, name: str) -> None:
         key = self._key(name)
+        size_bytes = source.stat().st_size
+        if size_bytes <= SMALL_BYTES and self._quick.put(key, source.read_bytes(), content_type=_TYPE):
+            return
         with self._told(name):
-            if source.stat().st_size > PART_BYTES:
+            if size_bytes > PART_BYTES:
                 self._client.upload_file(str(source), self.bucket_name, key, ExtraArgs=_CONTENT, Config=_TRANSFER)
             else:
                 with open(source, "rb") as body:
@@ -280,8 +296,8 @@ class S3Workspace(S3Storage):
         part = target.with_name(f".{uuid.uuid4().hex}")
         digest = hashlib.sha256()
         try:
-            with self._open(key) as source, open(part, "wb") as file:
-                while chunk := source.read(BUFFER_BYTES):
+            with open(part, "wb") as file:
+                for chunk in self._chunks(key):
                     digest.update(chunk)
                     file.write(chunk)
             if sha256 and digest.hexdigest() != sha256:
@@ -292,6 +308,14 @@ class S3Workspace(S3Storage):
             os.replace(part, target)
         finally:
             part.unlink(missing_ok=True)
+
+    def _chunks(self, key: str) -> Iterator[bytes]:
+        if (content := self._quick.get(self._key(key))) is not None:
+            yield content
+            return
+        with self._open(key) as source:
+            while chunk := source.read(BUFFER_BYTES):
+                yield chunk
 
     def _delete_keys(self, keys: Iterable[str]) -> None:
         _in_threads(self._delete_some, iter(lambda: list(islice(keys, _AT_ONCE)), []))
