@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from datasets.inspection.archives import MemberDamaged
 from datasets.inspection.files import FileReport, inspect_file
 from datasets.inspection.parallel import map_files
+from datasets.inspection.profile import Profiler
 from datasets.inspection.sources import SourceFile, Sources
 from dlmodeler_site.compute.entry import run_main
 from dlmodeler_site.compute.run_folder import RunFolder
@@ -24,6 +25,7 @@ def inspect(run: RunFolder) -> None:
     (run.output / "thumbnails").mkdir(parents=True, exist_ok=True)
     counts = {"ok": 0, "rejected": 0}
     sources = Sources.of(run)
+    profiler = Profiler()
     with open(run.output / "files.jsonl", "w", encoding="utf-8") as output:
         outcomes = map_files(
             run,
@@ -35,10 +37,14 @@ def inspect(run: RunFolder) -> None:
         )
         for source, report in outcomes:
             counts[report.state] += 1
-            output.write(json.dumps(_row(run, source, report), ensure_ascii=False) + "\n")
+            row = _row(run, source, report)
+            output.write(json.dumps(row, ensure_ascii=False) + "\n")
+            profiler.add({**row, "label": source.label}, look=report.look, table=report.table)
+            profiler.offer(run)
             if source.is_new and not source.refusal and report.state == "rejected":
                 source.path.unlink(missing_ok=True)
     sources.check_complete()
+    profiler.finish(run, skipped=sources.skipped)
     run.finish(**counts, skipped=sources.skipped)
 
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from datasets.inspection.columns import profile_table
 from datasets.inspection.images import ImageError, load_image, looks_like_text, orientation, signature_format
-from datasets.inspection.tables import TableError, read_rows, text_encoding
-from datasets.inspection.thumbnails import is_its_own, write_thumbnail
+from datasets.inspection.looks import Look, look_at
+from datasets.inspection.tables import TableError, text_encoding
+from datasets.inspection.thumbnails import is_its_own, shrink, write_thumbnail
 from dlmodeler_site.sentences import Sentence as _
 from dlmodeler_site.sentences import to_json
 
@@ -73,11 +75,15 @@ class FileReport:
     format: str = ""
     thumbnail: Path | None = None
     is_thumbnail: bool = False  # the file itself
+    look: Look | None = None  # of an image
+    table: dict[str, Any] | None = None  # the profile of a table's columns
 
     def as_row(self, *, run_folder: Path) -> dict[str, Any]:
         """The fields of an output manifest: the thumbnail's path relative to the run folder, the error as JSON."""
-        thumbnail = self.thumbnail.relative_to(run_folder).as_posix() if self.thumbnail else None
-        return {**self.__dict__, "error": to_json(self.error), "thumbnail": thumbnail}
+        fields = {name: value for name, value in self.__dict__.items() if name not in ("look", "table")}
+        fields["thumbnail"] = self.thumbnail.relative_to(run_folder).as_posix() if self.thumbnail else None
+        fields["fingerprint"] = self.look.fingerprint if self.look else ""
+        return {**fields, "error": to_json(self.error)}
 
 
 def inspect_file(path: Path, name: str, thumbnail: Path | None, *, thumbnail_px: int = 256) -> FileReport:
@@ -116,10 +122,11 @@ def inspect_file(path: Path, name: str, thumbnail: Path | None, *, thumbnail_px:
 def _inspect_image(found: FileReport, source: Path | bytes, thumbnail: Path | None, thumbnail_px: int) -> FileReport:
     image = load_image(source)
     is_thumbnail = is_its_own(image, found.size_bytes, box_px=thumbnail_px)
-    if is_thumbnail:
+    if is_thumbnail or thumbnail is None:
         thumbnail = None
-    elif thumbnail is not None:
-        write_thumbnail(image, thumbnail, box_px=thumbnail_px)
+        look = look_at(shrink(image, thumbnail_px), orientation(image))
+    else:
+        look = write_thumbnail(image, thumbnail, box_px=thumbnail_px)
     width, height = image.size if orientation(image) < 5 else image.size[::-1]
     return replace(
         found,
@@ -129,14 +136,15 @@ def _inspect_image(found: FileReport, source: Path | bytes, thumbnail: Path | No
         format=image.format or "",
         thumbnail=thumbnail,
         is_thumbnail=is_thumbnail,
+        look=look,
     )
 
 
 def _inspect_table(found: FileReport, path: Path) -> FileReport:
-    rows = sum(1 for _row in read_rows(path))
-    if rows == 0:
+    table = profile_table(path)
+    if not table["columns"]:
         return _rejected(found, _("The table is empty: it has no row."), "empty_file")
-    return replace(found, format="CSV")
+    return replace(found, format="CSV", table=table)
 
 
 def _rejected(found: FileReport, message: str, reason: str) -> FileReport:

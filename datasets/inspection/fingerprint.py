@@ -68,7 +68,7 @@ def _tolerance(grey: NDArray[np.float32], frequencies: NDArray[np.float32]) -> i
     busy = np.count_nonzero(np.maximum(right, down) >= _STILL_LEVELS) / right.size
     strengths = np.sort(np.abs(frequencies))
     fine = float(strengths[_BITS // 2] / (strengths[_BITS * 9 // 10] + 1e-6))
-    share = min((busy - 0.25) / 0.15, (fine - 0.12) / 0.08, 1.0)
+    share: float = min((busy - 0.25) / 0.15, (fine - 0.12) / 0.08, 1.0)
     distance: int = round(_PLAIN + (_MOST - _PLAIN) * max(share, 0.0))
     return distance
 
