@@ -1,6 +1,7 @@
 """The preprocessing form and its live preview."""
 
 import base64
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -101,14 +102,23 @@ def _sample(request: HttpRequest, source: Data) -> dict[str, Any]:
 def _previewed(source: Data, file: File, given: list[dict[str, Any]]) -> dict[str, Any]:
     """What the steps make of the image, and how many files they leave."""
     steps = checked_steps(whole_steps(given))
-    selected = preview_selection(source, steps)
-    effects = [(_title(steps[place]), described_effect(effect)) for place, effect in selected.effects]
-    is_split = any(effect.parts for _place, effect in selected.effects)
-    context: dict[str, Any] = {"effects": effects, "selected": selected, "is_split": is_split}
+    context = _counted(source, steps)
     if any(OPERATIONS[step.op].group != SELECTION for step in steps):
         after, *variants = (_inline(image) for image in preview_images(source, file, steps, most=1 + VARIANTS))
         context |= {"after": after, "variants": variants}
     return context
+
+
+def _counted(source: Data, steps: Sequence[Step]) -> dict[str, Any]:
+    try:
+        selected = preview_selection(source, steps)
+    except UserError as error:
+        if error.reason != "too_many_to_count":
+            raise
+        return {"uncounted": error.message}
+    effects = [(_title(steps[place]), described_effect(effect)) for place, effect in selected.effects]
+    is_split = any(effect.parts for _place, effect in selected.effects)
+    return {"effects": effects, "selected": selected, "is_split": is_split}
 
 
 def _title(step: Step) -> str:

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 
 from datasets.inspection.tables import TableError, read_rows
 from datasets.models import Data, File
+from datasets.preprocessing import drop_duplicates, split
 from datasets.preprocessing.operation import Step
 from datasets.samples import random_files
 from datasets.selections import Selected, selected
@@ -19,6 +20,9 @@ from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import Status
 
 MAX_PIXELS = 25_000_000
+# Comparing each file with each takes seconds beyond this; it is left to the run.
+MAX_COUNTED = 30_000
+COMPARING = (drop_duplicates.OPERATION.name, split.OPERATION.name)
 TABLE_ROWS = 20
 TABLE_COLUMNS = 30
 # Several large images decoded at once would fill the web process's memory.
@@ -56,6 +60,12 @@ def preview_images(data: Data, file: File, steps: Sequence[Step], *, most: int) 
 def preview_selection(data: Data, steps: Sequence[Step]) -> Selected:
     """How many files the steps would leave, and what each does."""
     _check_completed(data)
+    if data.file_count > MAX_COUNTED and any(step.op in COMPARING for step in steps):
+        raise UserError(
+            _("What looks alike among more than %(most)s files is counted when the steps run.") % {"most": MAX_COUNTED},
+            reason="too_many_to_count",
+            field="steps",
+        )
     with _slots:
         return selected(data, steps)
 

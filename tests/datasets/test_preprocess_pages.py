@@ -204,6 +204,13 @@ class TestPreview:
         split = {"op": "split", "train": 50, "validation": 30, "test": 20, "seed": 0}
         assert "Training 5 · Validation 3 · Test 2" in self.ask(cast, photos, split)
 
+    def test_a_comparison_of_very_many_files_is_left_to_the_run(self, cast: Cast, photos: Data) -> None:
+        Data.objects.filter(pk=photos.pk).update(file_count=30_001)
+        shown = self.ask(cast, photos, {"op": "drop_duplicates", "across_labels": "keep_first"}, {"op": "grayscale"})
+        assert "is counted when the steps run" in shown
+        assert "data:image/jpeg;base64," in shown
+        assert "Files: 9 of 10 stay" in self.ask(cast, photos, {"op": "exclude", "files": "0.png"})
+
 
 class TestRecipes:
     STEPS = ({"op": "resize", "width": 20, "height": 10}, {"op": "exclude", "files": "0.png"}, {"op": "grayscale"})
