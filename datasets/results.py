@@ -39,10 +39,11 @@ def publish(data: Data, run: RunFolder) -> None:
     if data.parent_id is not None:
         data.files.all().delete()  # of an attempt that died here
     archives: dict[int, str] = {}
+    fetched = f"{data_folder(data.pk)}/"
     thumbnail_bytes = 0
     while batch := list(islice(rows, BATCH)):
         workspace().put_files(
-            Put(f"{data.files_key}/{row['name']}", _source(data, run, row), row["sha256"])
+            Put(f"{data.files_key}/{row['name']}", _source(run, row["file"], fetched), row["sha256"])
             for row in batch
             if row.get("file")
         )
@@ -63,10 +64,10 @@ def publish(data: Data, run: RunFolder) -> None:
     type(data)._default_manager.filter(pk=data.pk).update(profile=data.profile)  # past the audit log: it is large
 
 
-def _source(data: Data, run: RunFolder, row: dict[str, Any]) -> Path:
+def _source(run: RunFolder, file: str, fetched: str) -> Path:
     """The file to be moved. What was fetched stays, too: an attempt that dies here need not fetch it again."""
-    path: Path = run.path / row["file"]
-    if not path.is_relative_to(data_folder(data.pk)):
+    path = run.path / file
+    if not file.startswith(fetched):
         return path
     link = run.output / "fetched" / path.name
     link.parent.mkdir(exist_ok=True)

@@ -284,12 +284,18 @@ CONTENT_SECURITY_POLICY = {
 # -- Work queues -------------------------------------------------------------------------------
 # The queue is a doorbell, the row is the truth (docs/architecture.md): a task is delivered again only after `retry`
 # seconds, and never counted on.
-_long = {"queue_limit": 1, "timeout": 7 * 86400, "retry": 30 * 86400, "ack_failures": True, "max_attempts": 1}
+_long = {
+    "poll": 0.5,
+    "queue_limit": 1,
+    "timeout": 7 * 86400,
+    "retry": 30 * 86400,
+    "ack_failures": True,
+    "max_attempts": 1,
+}
 Q_CLUSTER = {
     "name": "short",
     "orm": "default",
     "workers": 2,
-    "poll": 0.5,
     "daemonize_workers": False,
     "save_limit": 100,
     "label": "Queue",
@@ -298,6 +304,7 @@ Q_CLUSTER = {
     "catch_up": False,
     "max_rss": None,
     **_long,
+    "poll": 0.2,  # somebody sits in front of an inspection
     "ALT_CLUSTERS": {
         "cpu": {"workers": 1, **_long},
         "gpu": {"workers": 1, **_long},
