@@ -11,7 +11,8 @@ from datasets.inspection.files import FileReport
 from datasets.inspection.images import ImageError
 from datasets.inspection.names import check_name
 from datasets.inspection.parallel import map_files
-from datasets.preprocessing.files import Places, process_file
+from datasets.inspection.profile import Profiler
+from datasets.preprocessing.files import Made, Places, process_file
 from datasets.preprocessing.manifest import Manifest
 from datasets.preprocessing.operation import Step
 from datasets.preprocessing.plan import Plan
@@ -41,30 +42,35 @@ def _plan(steps: str) -> Plan:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What became of one file: the rows of what was made of it, or why nothing was."""
+    """What became of one file: what was made of it, or why nothing was."""
 
-    lines: tuple[str, ...]
+    made: tuple[Made, ...]
     name: str = ""
     error: str = ""
 
 
 @dataclass
 class _Output:
-    """Writes the rows of files as they come, counts them and remembers the bad ones."""
+    """Writes the rows of files as they come, counts and profiles them and remembers the bad ones."""
 
+    run: RunFolder
     rows: TextIO
+    profiler: Profiler = field(default_factory=Profiler)
     ok: int = 0
     rejected: int = 0
     bad: list[str] = field(default_factory=list)
 
     def take(self, outcome: _Outcome) -> None:
-        self.rows.writelines(outcome.lines)
+        for row, look in outcome.made:
+            self.rows.write(_encode(row) + "\n")
+            self.profiler.add(row, look=look)
+        self.profiler.offer(self.run)
         if outcome.error:
             self.rejected += 1
             if len(self.bad) < _LISTED:
                 self.bad.append(joined(": ", (outcome.name, outcome.error)))
         else:
-            self.ok += len(outcome.lines)
+            self.ok += len(outcome.made)
 
 
 def preprocess(run: RunFolder) -> None:
@@ -80,15 +86,16 @@ def preprocess(run: RunFolder) -> None:
         print("{op}: {dropped} files left out, {relabelled} given another label".format(**effect), flush=True)
     places = Places(str(run.path), spec["thumbnail_px"])
     with open(run.output / "files.jsonl", "w", encoding="utf-8") as rows:
-        output = _Output(rows)
+        output = _Output(run, rows)
         if plan.keeps_originals and not plan.copies:
             for row in manifest.rows():
-                output.take(_Outcome((_line(_carried(row)),)))
+                output.take(_Outcome((_carried(row),)))
         else:
             on_images = [{"op": step.op, "values": step.values} for step in steps if step not in plan.selections]
             _process(_Job(run, json.dumps(on_images), places), manifest, output, spec)
     if output.bad and spec["on_error"] == "fail":
         raise RunError(_failure(output.bad), reason="bad_files")
+    output.profiler.finish(run)
     run.finish(ok=output.ok, rejected=output.rejected, selections=effects)
 
 
@@ -134,13 +141,13 @@ def _process_line(job: _Job, line: str) -> _Outcome:
     row = json.loads(line)
     name = check_name(row["name"])  # SECURITY: never outside the folder.
     plan = _plan(job.steps)
-    lines = [_line(_carried(row))] if plan.keeps_originals else []
+    made = [_carried(row)] if plan.keeps_originals else []
     try:
-        for made in process_file(row["path"], name, plan, job.places, stem=str(row["id"])):
-            lines.append(_line({"id": row["id"], "label": row["label"], **made}))
+        for result in process_file(row["path"], name, plan, job.places, stem=str(row["id"])):
+            made.append(Made({"id": row["id"], "label": row["label"], **result.row}, result.look))
     except ImageError as error:
         return _rejected(job, row, error.message, error.reason)
-    return _Outcome(tuple(lines))
+    return _Outcome(tuple(made))
 
 
 def _lost_line(job: _Job, line: str) -> _Outcome:
@@ -152,18 +159,14 @@ def _rejected(job: _Job, row: dict[str, Any], message: str, reason: str) -> _Out
     size_bytes = Path(row["path"]).stat().st_size
     report = FileReport("rejected", message, reason, content="", sha256="", size_bytes=size_bytes)
     fields = {"id": row["id"], "name": row["name"], "label": row["label"]}
-    line = _line({**fields, **report.as_row(run_folder=job.run.path), "file": None})
-    return _Outcome((line,), row["name"], message)
+    made = Made({**fields, **report.as_row(run_folder=job.run.path), "file": None})
+    return _Outcome((made,), row["name"], message)
 
 
-def _carried(row: dict[str, Any]) -> dict[str, Any]:
+def _carried(row: dict[str, Any]) -> Made:
     """The row of a file that stays as it is: what the site knows of it already, to be copied there."""
     facts = {name: value for name, value in row.items() if name != "path"}
-    return {**facts, "state": "ok", "error": "", "reason": "", "thumbnail": None, "file": None, "carry": True}
-
-
-def _line(row: dict[str, Any]) -> str:
-    return _encode(row) + "\n"
+    return Made({**facts, "state": "ok", "error": "", "reason": "", "thumbnail": None, "file": None, "carry": True})
 
 
 if __name__ == "__main__":

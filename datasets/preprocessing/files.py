@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
+from datasets.inspection.looks import Look, look_at
 from datasets.inspection.thumbnails import write_thumbnail
 from datasets.preprocessing.decoding import read_original
 from datasets.preprocessing.pipeline import results
@@ -34,7 +35,14 @@ class Places:
             os.makedirs(f"{self.run}/output/{name}", exist_ok=True)
 
 
-def process_file(source: str, name: str, plan: Plan, places: Places, *, stem: str) -> Iterator[dict[str, Any]]:
+class Made(NamedTuple):
+    """The row of a file for the output manifest, and how it looks, where that was seen."""
+
+    row: dict[str, Any]
+    look: Look | None = None
+
+
+def process_file(source: str, name: str, plan: Plan, places: Places, *, stem: str) -> Iterator[Made]:
     """Write what the plan makes of the image at `source`, known as `name`, in its format; yield the row of each.
 
     The image itself is left out where the plan keeps originals. A thumbnail is called after `stem` and its copy, or is
@@ -56,10 +64,12 @@ def process_file(source: str, name: str, plan: Plan, places: Places, *, stem: st
         is_small = max(image.size) <= places.thumbnail_px and len(content) <= _OWN_THUMBNAIL_BYTES
         is_plain = image_format == "JPEG" and image.mode in ("L", "RGB") and not original.saver.has_exif
         is_thumbnail = is_small and is_plain
-        if not is_thumbnail:
+        if is_thumbnail:
+            look = look_at(image)
+        else:
             thumbnail = f"output/thumbnails/{copy_name(stem, copy)}.jpg"
-            write_thumbnail(image, Path(places.run, thumbnail), box_px=places.thumbnail_px)
-        yield {
+            look = write_thumbnail(image, Path(places.run, thumbnail), box_px=places.thumbnail_px)
+        row = {
             "name": result_name,
             "state": "ok",
             "error": "",
@@ -71,10 +81,12 @@ def process_file(source: str, name: str, plan: Plan, places: Places, *, stem: st
             "height": image.height,
             "mode": image.mode,
             "format": image_format,
+            "fingerprint": look.fingerprint,
             "file": file,
             "thumbnail": thumbnail,
             "is_thumbnail": is_thumbnail,
         }
+        yield Made(row, look)
 
 
 def copy_name(name: str, copy: int) -> str:

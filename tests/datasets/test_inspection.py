@@ -334,7 +334,7 @@ def test_manifest_lines_are_what_the_contract_names(tmp_path):
     row = json.loads((run.output / "files.jsonl").read_text())
     assert row.keys() == {
         "id", "name", "state", "error", "reason", "content", "sha256", "size_bytes", "width", "height", "mode",
-        "format", "thumbnail", "is_thumbnail",
+        "format", "fingerprint", "thumbnail", "is_thumbnail",
     }  # fmt: skip
     assert row["thumbnail"] == "output/thumbnails/17.jpg"
     assert Image.open(run.path / row["thumbnail"]).size == (16, 11)

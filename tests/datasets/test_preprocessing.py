@@ -279,7 +279,9 @@ class TestProcessFile:
         source = folder / "source"
         source.write_bytes(content)
         places = Places(str(folder), thumbnail_px=256)
-        (row,) = process_file(str(source), name, Plan.of(validate_steps(steps)), places, stem="7")
+        ((row, look),) = process_file(str(source), name, Plan.of(validate_steps(steps)), places, stem="7")
+        assert look is not None
+        assert row["fingerprint"] == look.fingerprint
         return row, Image.open(folder / row["file"])
 
     def test_jpeg_to_gray_is_pillows_within_rounding(self, tmp_path):
