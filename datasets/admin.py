@@ -6,7 +6,7 @@ from django.http import HttpRequest
 
 from datasets.connection_forms import ConnectionAdminForm
 from datasets.connections import delete_connection, store
-from datasets.models import Connection, Data, Dataset, Export, File
+from datasets.models import Connection, Data, Dataset, Export, File, Recipe
 from datasets.trash import delete_data, delete_dataset
 from dlmodeler_site.admin_base import DeletableAdmin, ReadOnlyAdmin
 
@@ -78,3 +78,13 @@ class ExportAdmin(ReadOnlyAdmin):
     list_filter = ("status",)
     list_select_related = ("data", "connection", "creator")
     search_fields = ("data__name", "connection__name", "prefix")
+
+
+@admin.register(Recipe)
+class RecipeAdmin(DeletableAdmin):
+    list_display = ("name", "project", "creator", "created_at", "changed_at")
+    list_select_related = ("project", "creator")
+    search_fields = ("name", "project__name")
+
+    def delete_row(self, row: Recipe) -> None:
+        row.delete()
