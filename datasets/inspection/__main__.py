@@ -3,6 +3,7 @@
 import json
 import sys
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from datasets.inspection.archives import MemberDamaged
@@ -55,7 +56,7 @@ def _inspect(run: RunFolder, thumbnail_px: int, source: SourceFile) -> _Outcome:
         source.bring()
     except MemberDamaged as error:
         return _Outcome(source, _refused(source, error.message, error.reason))
-    thumbnail = run.output / "thumbnails" / f"{source.key}.jpg"
+    thumbnail = Path(f"{run.path}/output/thumbnails/{source.key}.jpg")
     return _Outcome(source, inspect_file(source.path, source.name, thumbnail, thumbnail_px=thumbnail_px))
 
 
@@ -75,7 +76,7 @@ def _row(run: RunFolder, source: SourceFile, report: FileReport) -> dict[str, An
         row |= {"archive_id": source.archive_id, "label": source.label}
     if source.is_new:
         is_kept = report.state == "ok"
-        row["file"] = str(source.path) if is_kept else None
+        row["file"] = source.local_path if is_kept else None
         row["sha256"] = report.sha256 if is_kept else ""  # by which the site knows that there are bytes to delete
     return row
 

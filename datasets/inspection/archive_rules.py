@@ -72,7 +72,7 @@ class Member(Protocol):
     def size_bytes(self) -> int: ...
 
     def unpack(self, path: Path) -> None:
-        """Write the content to a new local file, never more than `size_bytes`, or raise MemberDamaged."""
+        """Write the content to a local file, never more than `size_bytes`, or raise MemberDamaged."""
 
 
 class Inventory:

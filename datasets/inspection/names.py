@@ -8,6 +8,7 @@ from dlmodeler_site.sentences import Sentence as _
 MAX_COMPONENT_BYTES = 255
 MAX_NAME_BYTES = 1024
 
+_DRIVE = re.compile(r"[A-Za-z]:/")
 _JUNK = frozenset({".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini"})
 
 
@@ -38,7 +39,7 @@ def check_name(name: str) -> str:
                 )
             )
     path = unicodedata.normalize("NFC", name).replace("\\", "/")
-    if path.startswith("/") or re.match(r"[A-Za-z]:/", path):
+    if path.startswith("/") or _DRIVE.match(path):
         raise NameRefused(
             _(
                 "The file name %(name)s is absolute; expected a path relative to the data's folder.",

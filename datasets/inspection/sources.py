@@ -51,7 +51,6 @@ class SourceFile:
     def bring(self) -> None:
         """Unpack the file where that is still to be done. Raises MemberDamaged."""
         if self.member is not None:
-            self.path.unlink(missing_ok=True)  # of a process that died over it
             self.member.unpack(self.path)
 
 

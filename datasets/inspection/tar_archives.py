@@ -94,9 +94,9 @@ class TarMember:
     stream: _Stream
 
     def unpack(self, path: Path) -> None:
-        """Write the content to the new file `path`, in bounded memory."""
+        """Write the content to the file `path`, in bounded memory."""
         left = self.size_bytes
-        with path.open("xb") as target:
+        with path.open("wb") as target:
             while left:
                 chunk = self.stream.read_exactly(min(CHUNK_BYTES, left))
                 target.write(chunk)

@@ -64,13 +64,13 @@ class ZipMember:
     crc: int
 
     def unpack(self, path: Path) -> None:
-        """Write the content to the new file `path`, in bounded memory and disk.
+        """Write the content to the file `path`, in bounded memory and disk.
 
         Raises:
             MemberDamaged: it is not what the directory says; nothing is left at `path`.
         """
         try:
-            with open(self.archive, "rb") as file, path.open("xb") as target:
+            with open(self.archive, "rb") as file, path.open("wb") as target:
                 self._seek(file)
                 size_bytes = crc = 0
                 for chunk in self._content(file):
