@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone, translation
 
-from datasets.models import Connection, Export
+from datasets.models import Connection, Export, Recipe
 from deployments.models import Deployment, DeploymentToken, Prediction, PredictionJob
 from dlmodeler_site.models import IdempotentAnswer
 from jobs.models import EpochMetrics, Job, JobInput, Training
@@ -38,6 +38,7 @@ def rows(db: None) -> list[Model]:
     return [
         cast.project,
         connection,
+        Recipe.objects.create(project=cast.project, name="gray", steps=[{"op": "grayscale"}]),
         Export.objects.create(data=data, connection=connection, prefix="bucket/photos"),
         data.dataset,
         data,
