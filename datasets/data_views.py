@@ -19,6 +19,7 @@ from datasets.forms import DataForm
 from datasets.lineage import drawn, lineage_of
 from datasets.models import Data, Dataset, File
 from datasets.previews import first_rows
+from datasets.profile import profile
 from datasets.samples import random_files
 from datasets.steps import effects_of, left_out
 from datasets.tables import FileTable
@@ -29,6 +30,7 @@ from dlmodeler_site.work.models import Status
 from dlmodeler_site.work.queue import waiting_reason
 
 SAMPLE_FILES = 12
+_BARS = 50
 
 _data = Data.objects.select_related("dataset__project", "creator", "parent__dataset__project", "connection")
 
@@ -155,10 +157,8 @@ def _sample(data: Data) -> dict[str, Any]:
 @require_safe
 def data_balance(request: HttpRequest, pk: int) -> HttpResponse:
     """How many files each label has, for the chart."""
-    data = get_visible(Data.objects.all(), request.user, pk=pk)
-    files = data.files.filter(state=File.State.OK).exclude(label="").order_by()
-    counted = list(files.values_list("label").annotate(count=Count("pk")).order_by("-count", "label")[:50])
-    return JsonResponse({"labels": [label for label, _n in counted], "values": [count for _label, count in counted]})
+    labels = profile(get_visible(Data.objects.all(), request.user, pk=pk))["labels"][:_BARS]
+    return JsonResponse({"labels": [each["label"] for each in labels], "values": [each["count"] for each in labels]})
 
 
 @login_required

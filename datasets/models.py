@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from datasets import results
+from datasets import profile, results
 from datasets.incoming import data_folder
 from datasets.manifests import files_to_preprocess
 from dlmodeler_site.access import Kept, ScopedQuerySet, User
@@ -261,6 +261,8 @@ class Data(Work):
         }
 
     def collect(self, events: list[dict[str, Any]]) -> None:
+        if profiles := [event["profile"] for event in events if event["type"] == "profile"]:
+            profile.collect(self, profiles[-1])
         for event in events:
             if event["type"] == "fetched":
                 self.source_options["fetched"] = {"files": event["files"], "size_bytes": event["size_bytes"]}

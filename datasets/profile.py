@@ -1,53 +1,83 @@
-"""What the files of a data are like, in numbers."""
+"""What the files of a data are like, as its run has told: the row holds it, nothing is counted here."""
 
-from typing import Any
+from __future__ import annotations
 
-from django.db.models import Avg, Count, Max, Min, Sum
+from typing import TYPE_CHECKING, Any
 
-from datasets.models import Data
-from datasets.samples import sound_files
+from dlmodeler_site.compute.run_folder import RunFolder, read_json, read_jsonl
 
-_DUPLICATES = 50
-_LABELS = 1000
+if TYPE_CHECKING:
+    from datasets.models import Data
+
+_NOTHING: dict[str, Any] = {
+    "files": 0,
+    "rejected": 0,
+    "skipped": 0,
+    "reasons": {},
+    "contents": {},
+    "formats": {},
+    "modes": {},
+    "labels": [],
+    "other_labels": {"count": 0, "labels": 0},
+    "unlabelled": 0,
+    "size_bytes": None,
+    "width": None,
+    "height": None,
+    "aspect": None,
+    "brightness": None,
+    "saturation": None,
+    "colour": None,
+    "duplicates": None,
+    "near_duplicates": None,
+    "tables": None,
+    "complete": False,
+}
 
 
 def profile(data: Data) -> dict[str, Any]:
-    """Class balance, sizes in bytes and pixels, formats, colour modes and equal files, over the sound files."""
-    files = sound_files(data).order_by()
-    numbers = files.aggregate(
-        count=Count("pk"),
-        **{
-            f"{column}_{word}": function(column)
-            for column in ("size_bytes", "width", "height")
-            for word, function in (("min", Min), ("mean", Avg), ("max", Max))
-        },
-        size_bytes_total=Sum("size_bytes"),
-    )
-    equal = files.values("sha256").annotate(count=Count("pk")).filter(count__gt=1).order_by("-count", "sha256")
-    groups = list(equal[:_DUPLICATES])
-    names: dict[str, list[str]] = {group["sha256"]: [] for group in groups}
-    for sha256, name in files.filter(sha256__in=names).order_by("pk").values_list("sha256", "name")[:1000]:
-        names[sha256].append(name)
-    return {
-        "file_count": numbers["count"],
-        "rejected_count": data.rejected_count,
-        "labels": _balance(files, "label", limit=_LABELS),
-        "contents": _balance(files, "content"),
-        "formats": _balance(files, "format"),
-        "modes": _balance(files, "mode"),
-        "size_bytes": {**_spread(numbers, "size_bytes"), "total": numbers["size_bytes_total"] or 0},
-        "width": _spread(numbers, "width"),
-        "height": _spread(numbers, "height"),
-        "duplicates": [
-            {"sha256": group["sha256"], "count": group["count"], "files": names[group["sha256"]]} for group in groups
-        ],
-    }
+    """The data's profile as in docs/contracts.md, all of it empty before there is one; `columns` are those of the only
+    table.
+    """
+    found = {name: data.profile.get(name, nothing) for name, nothing in _NOTHING.items()}
+    is_one = bool(found["tables"]) and found["contents"].get("table") == 1
+    return {**found, "columns": found["tables"][0]["columns"] if is_one else None}
 
 
-def _balance(files: Any, column: str, *, limit: int = 100) -> list[dict[str, Any]]:
-    counted = files.exclude(**{column: ""}).values(column).annotate(count=Count("pk")).order_by("-count", column)
-    return list(counted[:limit])
+def collect(data: Data, found: dict[str, Any]) -> None:
+    """Keep the profile of a run so far."""
+    _keep(data, found)
 
 
-def _spread(numbers: dict[str, Any], column: str) -> dict[str, Any]:
-    return {word: numbers[f"{column}_{word}"] for word in ("min", "mean", "max")}
+def keep(data: Data, run: RunFolder) -> None:
+    """Keep the whole profile of a run; called before its files are written.
+
+    An attempt that dies while it writes has told all: the next one is given only what is left. Files that were refused
+    at the upload were in no run.
+    """
+    from datasets.models import File
+
+    found: dict[str, Any] = read_json(run.output / "profile.json")
+    if data.parent is not None:
+        found["tables"] = found["tables"] or _carried_tables(data.parent, run)
+    elif refused := data.files.filter(state=File.State.REJECTED).count():
+        found["rejected"] += refused
+        found["reasons"]["refused_at_upload"] = refused
+    _keep(data, found)
+
+
+def _keep(data: Data, found: dict[str, Any]) -> None:
+    from datasets.models import Data
+
+    data.refresh_from_db(fields=["profile"])
+    if not data.profile.get("complete"):
+        data.profile = found
+        Data.everything.filter(pk=data.pk).update(profile=found)  # past the audit log: it is large
+
+
+def _carried_tables(parent: Data, run: RunFolder) -> list[dict[str, Any]] | None:
+    """The columns of the tables that were carried over from the parent unread."""
+    tables = {table["name"]: table for table in parent.profile.get("tables") or ()}
+    if not tables:
+        return None
+    names = (row["name"] for row in read_jsonl(run.output / "files.jsonl") if row["content"] == "table")
+    return [tables[name] for name in names if name in tables] or None

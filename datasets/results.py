@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from datasets import profile
 from datasets.incoming import data_folder
 from dlmodeler_site.compute.run_folder import RunFolder, read_jsonl
 from dlmodeler_site.errors import UserError
@@ -35,6 +36,7 @@ OF_MEMBERS = (*COMMON, "label", "source", "source_key")
 
 def publish(data: Data, run: RunFolder) -> None:
     """Put files, thumbnails and rows in place and fill in the data's totals (saved by `seal`)."""
+    profile.keep(data, run)
     rows = read_jsonl(run.output / "files.jsonl")
     if data.parent_id is not None:
         data.files.all().delete()  # of an attempt that died here

@@ -119,54 +119,6 @@ class UploadedFileSerializer(serializers.Serializer[Any]):
     error = NullIfBlank(allow_null=True)
 
 
-class CountSerializer(serializers.Serializer[Any]):
-    count = serializers.IntegerField()
-
-
-class SpreadSerializer(serializers.Serializer[Any]):
-    min = serializers.IntegerField(allow_null=True)
-    mean = serializers.FloatField(allow_null=True)
-    max = serializers.IntegerField(allow_null=True)
-
-
-class TotalSerializer(SpreadSerializer):
-    total = serializers.IntegerField()
-
-
-class LabelCountSerializer(CountSerializer):
-    label = serializers.CharField()  # type: ignore[assignment]
-
-
-class ContentCountSerializer(CountSerializer):
-    content = serializers.CharField()
-
-
-class FormatCountSerializer(CountSerializer):
-    format = serializers.CharField()
-
-
-class ModeCountSerializer(CountSerializer):
-    mode = serializers.CharField()
-
-
-class DuplicatesSerializer(CountSerializer):
-    sha256 = serializers.CharField()
-    files = serializers.ListField(child=serializers.CharField())
-
-
-class ProfileSerializer(serializers.Serializer[Any]):
-    file_count = serializers.IntegerField()
-    rejected_count = serializers.IntegerField()
-    labels = LabelCountSerializer(many=True)
-    contents = ContentCountSerializer(many=True)
-    formats = FormatCountSerializer(many=True)
-    modes = ModeCountSerializer(many=True)
-    size_bytes = TotalSerializer()
-    width = SpreadSerializer()
-    height = SpreadSerializer()
-    duplicates = DuplicatesSerializer(many=True)
-
-
 UPLOAD_REQUEST: dict[str, Any] = {
     "multipart/form-data": {
         "type": "object",

@@ -6,7 +6,7 @@ image that looks alike. That is fewer for images with little in them, such as di
 fewer such images that look different. 26 for photos, 10 for the plainest, 4 for those of one colour.
 
 Frequencies and limits were chosen by what they found among 4,200 photos, digits, drawings, screenshots and scanned
-pages, and copies of all of these; see docs/decisions/near-duplicates.md.
+pages, and copies of all of these; see docs/decisions/0007-look-alikes-by-signs-of-frequencies.md.
 """
 
 from collections.abc import Sequence

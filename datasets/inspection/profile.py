@@ -114,7 +114,6 @@ class Profiler:
             "colour": dict(zip(("red", "green", "blue"), colour.tolist(), strict=True)) if self._looks else None,
             "duplicates": None,
             "near_duplicates": None,
-            "columns": None,
             "tables": None,
             "complete": complete,
         }
@@ -122,10 +121,7 @@ class Profiler:
             found["size_bytes"]["total"] = self.total_bytes
         if complete:
             found["duplicates"], found["near_duplicates"] = self._kept.duplicates()
-        if tables := _fitting(self._tables):
-            found["tables"] = tables
-            if self._contents["table"] == 1:
-                found["columns"], found["tables"] = tables[0]["columns"], None
+        found["tables"] = _fitting(self._tables) or None
         return found
 
     def _add_look(self, fingerprint: str, look: Look | None) -> None:

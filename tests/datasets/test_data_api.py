@@ -117,13 +117,49 @@ def test_samples_are_sound_different_and_equally_likely(cast: Cast, photos: Data
     assert 800 < sum(file.name.startswith("f/") for file in drawn) < 1200
 
 
-def test_the_profile_counts(cast: Cast, photos: Data) -> None:
-    photos.files.filter(name="1.png").update(sha256=photos.files.get(name="0.png").sha256)
-    profile = api(cast.bob).get(url(photos, "profile")).json()
-    assert profile["labels"] == [{"count": 2, "label": "sea"}, {"count": 1, "label": "forest"}]
-    assert profile["width"] == {"min": 40, "mean": 40.0, "max": 40}
+def test_the_profile_is_the_runs(cast: Cast, photos: Data, django_assert_num_queries: Any) -> None:
+    client = api(cast.bob)
+    with django_assert_num_queries(1):
+        profile = client.get(url(photos, "profile")).json()
+    assert (profile["files"], profile["rejected"], profile["complete"]) == (4, 0, True)
+    assert profile["labels"] == [{"label": "sea", "count": 2}, {"label": "forest", "count": 1}]
+    assert profile["unlabelled"] == 1
+    assert [profile["width"][key] for key in ("min", "mean", "max")] == [40, 40.0, 40]
     assert profile["size_bytes"]["total"] == photos.size_bytes
-    assert [group["files"] for group in profile["duplicates"]] == [["0.png", "1.png"]]
+    assert profile["duplicates"]["groups"] == profile["near_duplicates"]["groups"] == 0
+    assert len(set(photos.files.values_list("fingerprint", flat=True))) == 4
+    balance = client.get(reverse("datasets:data-balance", args=[photos.pk]))
+    assert balance.status_code == 302  # a page, for those who have signed in
+    before = Data.objects.create(dataset=photos.dataset, name="empty", slug="empty")
+    assert api(cast.bob).get(url(before, "profile")).json()["complete"] is False
+
+
+def test_a_profile_is_shown_as_it_comes_and_stays_once_it_is_whole(cast: Cast, photos: Data) -> None:
+    data = Data.objects.create(dataset=photos.dataset, name="running", slug="running")
+    for found in ({"files": 1, "complete": False}, {"files": 3, "complete": True}, {"files": 2, "complete": False}):
+        data.collect([{"type": "profile", "profile": {**found, "contents": {}}}])
+    profile = api(cast.bob).get(url(data, "profile")).json()
+    assert (profile["files"], profile["complete"], profile["duplicates"]) == (3, True, None)
+
+
+def test_a_selection_keeps_what_is_known_of_its_files(cast: Cast) -> None:
+    files = [("a.png", png()), ("b.png", png()), ("t.csv", b"name,size\nx,1\ny,2\n")]
+    data = make_data(make_dataset(cast.project, "mixed"), files)
+    profile = api(cast.bob).get(url(data, "profile")).json()
+    assert [(column["name"], column["type"]) for column in profile["columns"]] == [
+        ("name", "text"),
+        ("size", "integer"),
+    ]
+    assert [[file["name"] for file in group["files"]] for group in profile["duplicates"]["largest"]] == [
+        ["a.png", "b.png"]
+    ]
+    steps = [{"op": "exclude", "files": ["b.png"]}]
+    made = api(cast.alice).post(url(data, "preprocess"), {"name": "less", "steps": steps}).json()
+    run_work(Data.objects.get(pk=made["id"]))
+    less = api(cast.bob).get(reverse("api-data-profile", args=[made["id"]])).json()
+    assert (less["files"], less["duplicates"]["groups"], less["columns"]) == (2, 0, profile["columns"])
+    assert less["brightness"]["mean"] == pytest.approx(profile["brightness"]["mean"], abs=1)
+    assert (less["saturation"], less["colour"]) == (None, None)
 
 
 def test_preprocessing_makes_a_new_data_with_lineage(cast: Cast, photos: Data) -> None:
