@@ -121,6 +121,7 @@ class _Column:
                 self.numbers += int(weights.sum())
             self._note(values, "number")
             return
+        kinds: dict[str, list[str]] = {"number": [], "boolean": [], "date": [], "text": []}
         numbers_found: list[tuple[float, int]] = []
         moments: list[tuple[float | None, float | None, int]] = []
         for value, weight in zip(values, weights.tolist(), strict=True):
@@ -130,16 +131,18 @@ class _Column:
                     self.integers += weight
                 else:
                     self.numbers += weight
-                self._note((value,), "number")
+                kinds["number"].append(value)
             elif is_boolean(value):
                 self.booleans += weight
-                self._note((value,), "boolean")
+                kinds["boolean"].append(value)
             elif moment := to_moments(value):
                 moments.append((*moment, weight))
-                self._note((value,), "date")
+                kinds["date"].append(value)
             else:
                 self.texts += weight
-                self._note((value,), "text")
+                kinds["text"].append(value)
+        for kind, found_values in kinds.items():
+            self._note(found_values, kind)
         _add_pairs(self.spread, numbers_found)
         self._add_moments(moments)
 
@@ -238,7 +241,7 @@ class _Column:
             least, greatest = self.spread.min, self.spread.max
             found |= {"min": int(least), "max": int(greatest)} if is_integer else {"min": least, "max": greatest}
             found |= {"mean": self.spread.mean, "std": self.spread.std}
-            found["histogram"] = self.spread.histogram.shown(least_width=1.0 if is_integer else 0.0)
+            found["histogram"] = self.spread.histogram.shown(is_whole=is_integer)
         elif kind == "date":
             moments = self.moments[self.months_first > self.days_first]
             found["min"], found["max"] = shown_moments((moments.min, moments.max))

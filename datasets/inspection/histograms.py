@@ -37,15 +37,19 @@ class Histogram:
         counted = np.bincount(places, weights=weights, minlength=len(self._counts))
         self._counts += counted.astype(np.int64)
 
-    def shown(self, *, least_width: float = 0.0) -> dict[str, Any]:
-        """`{"edges": [n + 1 numbers], "counts": [n]}` with n of at most 32, without empty bins at the ends."""
+    def shown(self, *, is_whole: bool = False) -> dict[str, Any]:
+        """`{"edges": [n + 1 numbers], "counts": [n]}` with n of at most 32, without empty bins at the ends.
+
+        With `is_whole` (of integers) the edges are whole numbers.
+        """
         filled = np.flatnonzero(self._counts)
         if not len(filled):
             return {"edges": [], "counts": []}
         first, last = self._first + int(filled[0]), self._first + int(filled[-1])
-        exponent, times = self._width_exponent, 1
-        while math.ldexp(times, exponent) < least_width or last // times - first // times >= _SHOWN:
-            times = times * 2 if math.ldexp(times, exponent) < least_width else times + 1
+        exponent = self._width_exponent
+        times = step = 1 << -exponent if is_whole and exponent < 0 else 1
+        while last // times - first // times >= _SHOWN:
+            times += step
         start = first // times
         places = (np.arange(first, last + 1) // times) - start
         counts = np.bincount(places, weights=self._counts[filled[0] : filled[-1] + 1]).astype(int)

@@ -151,7 +151,7 @@ class Profiler:
             return None
         is_whole = name in ("size_bytes", "width", "height")
         least, greatest = (int(spread.min), int(spread.max)) if is_whole else (spread.min, spread.max)
-        histogram = spread.histogram.shown(least_width=1.0 if name in ("width", "height") else 0.0)
+        histogram = spread.histogram.shown(is_whole=name in ("width", "height"))
         return {"min": least, "mean": spread.mean, "max": greatest, "histogram": histogram}
 
 

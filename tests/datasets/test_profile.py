@@ -103,6 +103,14 @@ class TestHistograms:
         assert spread.mean == pytest.approx(np.mean(numbers))
         assert spread.std == pytest.approx(np.std(numbers), abs=1e-6 * max(map(abs, numbers)))
 
+    def test_those_of_integers_have_whole_edges(self):
+        histogram = Histogram()
+        histogram.add(np.array([76.0, 113, 131]))
+        histogram.add(np.full(9, 150.0))
+        edges = histogram.shown(is_whole=True)["edges"]
+        assert edges == [float(round(edge)) for edge in edges]
+        assert (edges[0], edges[-1]) == (75.0, 153.0)
+
     def test_logarithmic_ones_tell_sizes_of_all_orders(self):
         histogram = Histogram(is_log=True)
         histogram.add(np.array([10.0, 1000.0, 1e6, 1e9]))
@@ -129,7 +137,7 @@ class TestColumns:
             "no_day": ["2024-02-30", "2024-13-01", "x", "y"],
             "nothing": ["", "-", "NULL", " n/a "],
         }
-        columns = profiled(tmp_path, [list(values), *zip(*values.values(), strict=True)])
+        columns = profiled(tmp_path, [list(values), *map(list, zip(*values.values(), strict=True))])
         assert {name: column["type"] for name, column in columns.items()} == {
             "whole": "integer",
             "real": "number",
