@@ -28,13 +28,13 @@ class Measured:
 
 
 @contextlib.contextmanager
-def measured_site() -> Iterator[Measured]:
+def measured_site(**environment: str) -> Iterator[Measured]:
     """A fresh site that is up inside the block; nothing of it is left afterwards."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         home = folder / "home"
         home.mkdir()
-        with running_site(home) as site:
+        with running_site(home, **environment) as site:
             yield Measured(site, Site.login(site.address, USERNAME, PASSWORD), folder)
 
 

@@ -17,9 +17,10 @@ SMALL_BYTES = 1 << 20
 
 
 class QuickObjects:
-    """The small objects of a bucket, put and got with the key of an S3 client's session; for all threads."""
+    """The small objects of a bucket, put, copied and got with the key of an S3 client's session; for all threads."""
 
     def __init__(self, session: Any, client: Any, bucket: str, *, connections: int) -> None:
+        self._bucket = bucket
         self._credentials = session.get_credentials()
         self._region = client.meta.region_name
         self._is_usable = self._credentials is not None
@@ -37,6 +38,12 @@ class QuickObjects:
     def put(self, key: str, content: bytes, *, content_type: str) -> bool:
         """Whether the object is there now."""
         return self._ask("PUT", key, content, {"Content-Type": content_type}) is not None
+
+    def copy(self, key: str, new_key: str) -> bool:
+        """Whether the object is under the new key as well now."""
+        source = quote(f"/{self._bucket}/{key}", safe="/~")
+        answer = self._ask("PUT", new_key, b"", {"x-amz-copy-source": source})
+        return answer is not None and b"CopyObjectResult" in answer  # a late failure is told with status 200
 
     def get(self, key: str) -> bytes | None:
         """The object's content, None where it is not small or did not come."""

@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeVar
 
 from boto3.exceptions import S3UploadFailedError
@@ -49,6 +50,7 @@ class S3Workspace(S3Storage):
     """
 
     def __init__(self, **options: Any) -> None:
+        self._locks: dict[int, Lock] = {}
         self._clients: dict[tuple[int, bool], Any] = {}
         self._quick_ones: dict[int, QuickObjects] = {}
         super().__init__(**options)
@@ -180,31 +182,36 @@ class S3Workspace(S3Storage):
         return self._client_for(hasty=False)
 
     def _client_for(self, *, hasty: bool) -> Any:
-        which = (os.getpid(), hasty)
-        if which not in self._clients:
-            config = Config(
-                s3={"addressing_style": "path" if self.endpoint_url else "auto"},
-                request_checksum_calculation="when_required",  # servers other than AWS refuse the newer ones
-                response_checksum_validation="when_required",
-                connect_timeout=2 if hasty else 5,
-                read_timeout=5 if hasty else 60,
-                retries={"mode": "standard", "total_max_attempts": 1 if hasty else 6},
-                max_pool_connections=4 * THREADS,
-                tcp_keepalive=True,
-            )
-            session = self._create_session()
-            client = session.client(
-                "s3",
-                region_name=self.region_name,
-                endpoint_url=self.endpoint_url,
-                verify=self.verify,
-                config=self.client_config.merge(config),
-            )
-            client.meta.events.register("before-sign.s3.DeleteObjects", _add_md5)
-            if not hasty:
-                self._quick_ones[os.getpid()] = QuickObjects(session, client, self.bucket_name, connections=4 * THREADS)
-            self._clients[which] = client
-        return self._clients[which]
+        pid = os.getpid()
+        # A client takes 15 MB and a tenth of a second: threads wait for one. A forked child has a lock of its own.
+        with self._locks.setdefault(pid, Lock()):
+            if (pid, hasty) not in self._clients:
+                self._clients[pid, hasty] = self._new_client(hasty=hasty)
+        return self._clients[pid, hasty]
+
+    def _new_client(self, *, hasty: bool) -> Any:
+        config = Config(
+            s3={"addressing_style": "path" if self.endpoint_url else "auto"},
+            request_checksum_calculation="when_required",  # servers other than AWS refuse the newer ones
+            response_checksum_validation="when_required",
+            connect_timeout=2 if hasty else 5,
+            read_timeout=5 if hasty else 60,
+            retries={"mode": "standard", "total_max_attempts": 1 if hasty else 6},
+            max_pool_connections=4 * THREADS,
+            tcp_keepalive=True,
+        )
+        session = self._create_session()
+        client = session.client(
+            "s3",
+            region_name=self.region_name,
+            endpoint_url=self.endpoint_url,
+            verify=self.verify,
+            config=self.client_config.merge(config),
+        )
+        client.meta.events.register("before-sign.s3.DeleteObjects", _add_md5)
+        if not hasty:
+            self._quick_ones[os.getpid()] = QuickObjects(session, client, self.bucket_name, connections=4 * THREADS)
+        return client
 
     @property
     def _quick(self) -> QuickObjects:
@@ -286,9 +293,10 @@ class S3Workspace(S3Storage):
 
     def _copy(self, keys: tuple[str, str]) -> None:
         source, target = map(self._key, keys)
-        if source != target:
-            with self._told(keys[0]):
-                self._client.copy({"Bucket": self.bucket_name, "Key": source}, self.bucket_name, target, Config=_COPY)
+        if source == target or self._quick.copy(source, target):
+            return
+        with self._told(keys[0]):
+            self._client.copy({"Bucket": self.bucket_name, "Key": source}, self.bucket_name, target, Config=_COPY)
 
     def _download(self, key: str, target: Path, *, sha256: str = "") -> None:
         """Fetch the file, whole or not at all, and see that it is the one with that hash."""
