@@ -12,6 +12,7 @@ ALL: dict[str, tuple[str, ...]] = {
     "idle": (),
     "upload": (),
     "archive": ("archive",),
+    "object_import": (),
     "preprocessing": (),
     "life_cycle": ("images", "labels", "predict"),
     "training": ("images", "labels"),

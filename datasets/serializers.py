@@ -40,6 +40,10 @@ class DataSerializer(WorkSerializer):
         source="parent_id", read_only=True, allow_null=True
     )
     path = serializers.CharField(read_only=True)
+    connection = serializers.IntegerField(
+        source="connection_id", read_only=True, allow_null=True, help_text="that the files were imported from"
+    )
+    keys = serializers.ListField(source="source_keys", child=serializers.CharField(), read_only=True)
     steps = serializers.ListField(child=serializers.DictField(), read_only=True)
     manifest_sha256 = NullIfBlank(read_only=True, allow_null=True)
 
@@ -59,6 +63,8 @@ class DataSerializer(WorkSerializer):
             "on_error",
             "parent",
             "path",
+            "connection",
+            "keys",
             "file_count",
             "rejected_count",
             "size_bytes",

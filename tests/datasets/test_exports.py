@@ -15,7 +15,7 @@ from datasets.imports import import_data
 from datasets.models import Connection, Data, Export
 from dlmodeler_site.compute.base import Resources
 from dlmodeler_site.compute.local import LocalBackend
-from dlmodeler_site.compute.run_folder import RunFolder, write_json
+from dlmodeler_site.compute.run_folder import RunFolder, read_jsonl, write_json, write_jsonl
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import Status
@@ -158,6 +158,22 @@ def test_a_key_that_is_revoked_while_files_are_sent_ends_the_run_at_once(
     assert (handle.poll(), error and error["reason"]) == (1, "key_refused")
     assert "X-Amz" not in run.log.read_text()
     assert stored(ceph, bucket) == {}
+
+
+def test_what_has_arrived_is_not_sent_again_also_where_its_etag_tells_nothing(
+    cast: Cast, ceph: Ceph, bucket: str, connection: Connection, data: Data, tmp_path: Path
+) -> None:
+    run_work(start(cast, data, connection))
+    run = RunFolder.create(tmp_path / "run", {})
+    write_json(run.path / "spec.json", start(cast, data, connection).prepare(run))
+    rows = [row | {"etag": "of an encrypted object"} for row in read_jsonl(run.input / "files.jsonl")]
+    write_jsonl(run.input / "files.jsonl", rows)
+    run.checkpoint.mkdir()
+    (run.checkpoint / "done.txt").write_text("\n".join(str(row["id"]) for row in rows[:2]))
+    before = ceph.client().head_object(Bucket=bucket, Key="out/photos/forest/1.png")["LastModified"]
+    assert LocalBackend(blocking=True).start(run, "datasets.exporting", Resources()).poll() == 0
+    assert run.result() == {"files": 3, "present": 2}
+    assert ceph.client().head_object(Bucket=bucket, Key="out/photos/forest/1.png")["LastModified"] == before
 
 
 def test_only_where_the_key_may_write_and_only_what_is_completed(

@@ -67,6 +67,7 @@ def test_chosen_folders_and_files_become_a_completed_data(
     body |= {"keys": ["photos/"], "labels_from_folders": True}
     answer = api(cast.erin).post(reverse("api-data-import"), body)
     assert (answer.status_code, answer.json()["status"]) == (201, "queued")
+    assert (answer.json()["connection"], answer.json()["keys"]) == (connection.pk, ["photos/"])
     data = run_work(Data.objects.get(pk=answer.json()["id"]))
     assert (data.status, data.error, data.file_count, data.rejected_count) == ("completed", "", 3, 0)
     rows = {file.name: file for file in data.files.all()}
