@@ -22,10 +22,8 @@ from datasets.previews import first_rows
 from datasets.profile import profile
 from datasets.samples import random_files
 from datasets.steps import effects_of, left_out
-from datasets.tables import FileTable
 from datasets.trash import delete_data
 from dlmodeler_site.access import get_editable, get_visible
-from dlmodeler_site.lists import paged
 from dlmodeler_site.work.models import Status
 from dlmodeler_site.work.queue import waiting_reason
 
@@ -69,26 +67,10 @@ def data_detail(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "datasets/data.html", context)
 
 
-@login_required
-@require_safe
-def data_files(request: HttpRequest, pk: int) -> HttpResponse:
-    """The data's files as a list or a grid (`?view=grid`), by state and name."""
-    data = get_visible(_data, request.user, pk=pk)
-    state, search = request.GET.get("state", ""), request.GET.get("search", "").strip()
-    files = data.files.all()
-    counted = _counts(data)
-    if state in File.State.values:
-        files = files.filter(state=state)
-    if search:
-        files = files.filter(name__icontains=search)
-    table = paged(FileTable(files), request)
-    is_grid = request.GET.get("view") == "grid"
-    if is_grid:
-        table.template_name = "datasets/_grid.html"
-    states = [(value, counted[value]) for value in File.State.values if counted.get(value)]
-    context = {"table": table, "states": states, "state": state, "is_grid": is_grid, "is_files": True}
-    here = dataset_frame(request, data.dataset, (data.name, reverse("datasets:data", args=[pk])), (_("Files"), None))
-    return render(request, "datasets/files.html", here | _state(data) | context)
+def data_frame(request: HttpRequest, data: Data, title: str, **values: Any) -> dict[str, Any]:
+    """The frame of a page below the data's own."""
+    here = (data.name, reverse("datasets:data", args=[data.pk]))
+    return dataset_frame(request, data.dataset, here, (title, None), **_state(data), **values)
 
 
 def _counts(data: Data) -> dict[str, int]:

@@ -360,7 +360,13 @@ class File(models.Model):
         verbose_name_plural = _("files")
         ordering: ClassVar = ["pk"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["data", "name"], name="file_name_per_data")]
-        indexes: ClassVar = [models.Index(fields=["data", "state", "id"]), models.Index(fields=["data", "label"])]
+        indexes: ClassVar = [
+            models.Index(fields=["data", "state", "id"]),
+            # All that a list is filtered by, so that no row is read to be left out (datasets/file_lists.py).
+            models.Index(
+                fields=["data", "label", "state", "content", "size_bytes", "width", "height"], name="file_facts"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -48,15 +48,3 @@ class ConnectionTable(SiteTable):
 
     class Meta:
         order_by = "name"
-
-
-class FileTable(SiteTable):
-    thumbnail = cell("datasets/file_thumbnail", verbose_name="", orderable=False)
-    name = cell("datasets/file_name", verbose_name=_("Name"), attrs=MAIN)
-    state = cell("datasets/file_state", verbose_name=_("State"), orderable=False)
-    size_bytes = cell("datasets/file_size", verbose_name=_("Size"))
-    pixels = cell("datasets/file_pixels", verbose_name=_("Pixels"), orderable=False)
-    label = tables.Column(verbose_name=_("Label"), default="–")
-
-    class Meta:
-        order_by = "pk"

@@ -203,7 +203,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='file',
-            index=models.Index(fields=['data', 'label'], name='datasets_fi_data_id_5f0ae5_idx'),
+            index=models.Index(fields=['data', 'label', 'state', 'content', 'size_bytes', 'width', 'height'], name='file_facts'),
         ),
         migrations.AddConstraint(
             model_name='file',

@@ -44,6 +44,16 @@
     tooltip: { trigger: "axis", confine: true, borderColor: LINE, textStyle: { color: "#1d2730", fontFamily: FONT } },
   });
 
+  const UNITS = ["B", "KB", "MB", "GB", "TB"];
+  function bytes(value) {
+    const place = Math.min(Math.max(Math.floor(Math.log2(Math.max(value, 1)) / 10), 0), UNITS.length - 1);
+    return `${Number((value / 1024 ** place).toPrecision(3))} ${UNITS[place]}`;
+  }
+
+  const still = { merge: (_, fresh) => fresh, since: () => undefined };
+  const valueAxis = { type: "value", splitLine: { lineStyle: { color: "#eef1f3" } }, axisLabel: { color: INK, hideOverlap: true } };
+  const namedAxis = (data, extra) => ({ type: "category", data, axisTick: { show: false }, axisLine: { lineStyle: { color: LINE } }, ...extra });
+
   const kinds = {
     /** [{epoch, loss, accuracy, val_loss?, val_accuracy?}, …]: loss on the left axis, accuracy on the right. */
     training: {
@@ -90,8 +100,7 @@
 
     /** {labels: [text, …], values: [number, …]}: one horizontal bar for each label. */
     bars: {
-      merge: (_, fresh) => fresh,
-      since: () => undefined,
+      ...still,
       isEmpty: (data) => data.labels.length === 0,
       option(data) {
         const option = common();
@@ -99,9 +108,54 @@
           ...option,
           grid: { top: 8, right: 48, bottom: 8, left: 8, containLabel: true },
           tooltip: { ...option.tooltip, formatter: (points) => tip(points[0].name, [["", points[0].value]]) },
-          xAxis: { type: "value", splitLine: { lineStyle: { color: "#eef1f3" } }, axisLabel: { color: INK } },
-          yAxis: { type: "category", inverse: true, data: data.labels, axisTick: { show: false }, axisLine: { lineStyle: { color: LINE } }, axisLabel: { color: INK, width: 120, overflow: "truncate" } },
+          xAxis: valueAxis,
+          yAxis: namedAxis(data.labels, { inverse: true, axisLabel: { color: INK, width: 120, overflow: "truncate", interval: 0 } }),
           series: [{ type: "bar", data: data.values, barMaxWidth: 18, itemStyle: { color: COLOURS[0], borderRadius: [0, 4, 4, 0] }, label: { show: true, position: "right", color: INK, formatter: (point) => number(point.value) } }],
+        };
+      },
+    },
+
+    /** {edges: [n + 1 numbers], counts: [n], unit: "bytes" | ""}: one column for each bin, side by side. */
+    histogram: {
+      ...still,
+      isEmpty: (data) => data.counts.length === 0,
+      option(data) {
+        const option = common();
+        const shown = data.unit === "bytes" ? bytes : number;
+        const range = (place) => `${shown(data.edges[place])} – ${shown(data.edges[place + 1])}`;
+        return {
+          ...option,
+          grid: { top: 12, right: 12, bottom: 4, left: 4, containLabel: true },
+          tooltip: { ...option.tooltip, axisPointer: { type: "shadow" }, formatter: (points) => tip(range(points[0].dataIndex), [[words.files, points[0].value]]) },
+          xAxis: namedAxis(data.counts.map((_, place) => shown(data.edges[place])), { axisLabel: { color: INK, hideOverlap: true } }),
+          yAxis: { ...valueAxis, minInterval: 1, splitNumber: 4 },
+          series: [{ type: "bar", data: data.counts, barCategoryGap: "4%", barMaxWidth: 48, itemStyle: { color: COLOURS[0] } }],
+        };
+      },
+    },
+
+    /** {red: [n shares], green, blue}: a line for each, from dark to light. */
+    colour: {
+      ...still,
+      isEmpty: (data) => data.red.length === 0,
+      option(data) {
+        const option = common();
+        const levels = data.red.length;
+        const line = (name, values, colour) => {
+          const sum = values.reduce((total, value) => total + value, 0) || 1;
+          return { name, type: "line", showSymbol: false, lineStyle: { width: 2, color: colour }, itemStyle: { color: colour }, areaStyle: { color: colour, opacity: 0.08 }, data: values.map((value) => (100 * value) / sum) };
+        };
+        return {
+          ...option,
+          grid: { top: 28, right: 12, bottom: 4, left: 4, containLabel: true },
+          legend: { top: 0, left: 0, icon: "roundRect", itemWidth: 14, itemHeight: 4, textStyle: { color: INK, fontFamily: FONT } },
+          tooltip: {
+            ...option.tooltip,
+            formatter: (points) => tip(`${points[0].name} – ${Number(points[0].name) + 256 / levels - 1}`, points.map((point) => [`${point.seriesName} %`, point.value])),
+          },
+          xAxis: namedAxis(data.red.map((_, place) => String((place * 256) / levels)), { boundaryGap: false, axisLabel: { color: INK, hideOverlap: true } }),
+          yAxis: { ...valueAxis, splitNumber: 4, axisLabel: { color: INK, formatter: "{value} %" } },
+          series: [line(words.red, data.red, COLOURS[4]), line(words.green, data.green, COLOURS[0]), line(words.blue, data.blue, COLOURS[2])],
         };
       },
     },
@@ -117,19 +171,31 @@
 
     const isLive = () => Boolean(figure.dataset.live) && document.querySelector(figure.dataset.live) !== null;
 
-    async function draw() {
+    async function fetched() {
+      if (figure.dataset.chartSource) return JSON.parse(document.getElementById(figure.dataset.chartSource).textContent);
       const address = new URL(figure.dataset.chartUrl, window.location.href);
       const since = kind.since(data);
       if (since !== undefined) address.searchParams.set("since", since);
       const answer = await fetch(address, { headers: { Accept: "application/json" } });
       if (!answer.ok) throw new Error(`${answer.status} ${address}`);
-      data = kind.merge(data, await answer.json());
+      return answer.json();
+    }
+
+    async function draw() {
+      data = kind.merge(data, await fetched());
       empty.hidden = !kind.isEmpty(data);
       if (kind.isEmpty(data)) return;
       const echarts = await loadECharts(figure.dataset.echarts);
       if (!chart) {
         chart = echarts.init(canvas, null, { renderer: "canvas" });
-        new ResizeObserver(() => chart.resize()).observe(canvas);
+        const sized = new ResizeObserver(() => {
+          if (figure.isConnected) chart.resize();
+          else {
+            sized.disconnect();
+            chart.dispose();
+          }
+        });
+        sized.observe(canvas);
       }
       chart.setOption(kind.option(data), { replaceMerge: ["series"] }); // merging keeps an open tooltip
     }

@@ -111,9 +111,12 @@ def test_the_queries_of_the_file_page_do_not_grow(cast: Cast, count: int, django
     File.objects.bulk_create(File(data=data, name=f"{n}.png", state="ok", has_thumbnail=True) for n in range(count))
     client = browser(cast.bob)
     with django_assert_num_queries(9):
-        answer = client.get(page("data-files", data.pk), {"per_page": "100"})
+        answer = client.get(page("data-files", data.pk), {"per_page": "100", "view": "list"})
     assert answer.text.count("dlm-file-thumb") == min(count, 100)
     assert answer.text.count('class="dlm-cell-main" data-label="Name"><a href="') == min(count, 100)
+    with django_assert_num_queries(9):
+        answer = client.get(page("data-files", data.pk), {"per_page": "100"})
+    assert answer.text.count('class="dlm-thumb-image"') == min(count, 100)
 
 
 def test_the_status_polls_until_the_end_and_then_loads_the_page_anew(cast: Cast, photos: Data) -> None:
