@@ -1,5 +1,6 @@
 """The list of a data's files."""
 
+from dataclasses import replace
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -10,7 +11,7 @@ from django.views.decorators.http import require_safe
 
 from datasets.content import browsers_show
 from datasets.data_views import data_frame
-from datasets.file_lists import FileFilter, listing, names
+from datasets.file_lists import FileFilter, count, listing, names
 from datasets.models import Data, File
 from datasets.profile import profile
 from dlmodeler_site.access import get_visible
@@ -44,11 +45,19 @@ def data_files(request: HttpRequest, pk: int) -> HttpResponse:
         "states": File.State.choices,
         "contents": [choice for choice in Data.Content.choices if choice[0] in told["contents"]],
         "labels": [each["label"] for each in told["labels"]],
+        "choosable": _choosable(data, wanted, files.paginator.count),
         "is_filtered": wanted.is_narrow or bool(wanted.state),
         "is_grid": is_grid,
         "tab": "files",
     }
     return render(request, "datasets/files.html", mendable(data_frame(request, data, _("Files"), **context)))
+
+
+def _choosable(data: Data, wanted: FileFilter, total: int) -> int:
+    """How many of the files that match can be changed: the sound ones."""
+    if wanted.state or not data.rejected_count:
+        return total if wanted.state in ("", File.State.OK) else 0
+    return count(data, replace(wanted, state=File.State.OK))
 
 
 def mendable(context: dict[str, Any]) -> dict[str, Any]:

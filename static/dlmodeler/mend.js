@@ -107,7 +107,7 @@
       if (place) place.textContent = (now ?? label) || (place.tagName === "TD" ? "–" : "");
       const box = row.querySelector("[data-choose]");
       if (box) box.checked = selected.has(name);
-      row.classList.toggle("dlm-chosen", selected.has(name));
+      row.classList.toggle("dlm-file-chosen", selected.has(name));
     }
     const all = document.querySelector("[data-choose-all]");
     if (all) {
