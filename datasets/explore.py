@@ -15,7 +15,7 @@ from datasets.models import Data, File
 
 BARS = 20
 CLASSES = 20
-GROUPS = 5
+GROUPS = 3
 COLUMNS = 25
 _SPARK_HEIGHT = 24
 _VALUES = 4
