@@ -89,7 +89,7 @@ class DataViewSet(ListModelMixin, ScopedViewSet):
     ordering_fields = ("name", "created_at", "changed_at", "size_bytes", "file_count")
 
     def get_queryset(self) -> Any:
-        return super().get_queryset().defer("profile", "source_keys")  # large, and in no list
+        return super().get_queryset().for_lists()
 
     def retrieve(self, request: Request, pk: int) -> Response:
         return Response(self.get_serializer(self.visible()).data)

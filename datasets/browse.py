@@ -35,7 +35,7 @@ def dataset_nodes(project: Project, *, content: str) -> tree.Level:
 def data_nodes(dataset: Dataset, *, content: str) -> tree.Level:
     """The dataset's data; those that are completed and have the content ("image", "table", "" = any) can be chosen."""
     wanted = _CONTENTS.get(content, tuple(Data.Content))
-    data = dataset.data.select_related("dataset__project").defer("profile", "source_keys")
+    data = dataset.data.for_lists().select_related("dataset__project")
     return tree.Level([_data_node(each, wanted) for each in data], _("This dataset is empty."))
 
 

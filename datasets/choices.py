@@ -13,4 +13,5 @@ def completed_data(project: Project, *, content: tuple[str, ...] = ()) -> DataQu
     data: DataQuerySet = Data.objects.filter(dataset__project=project, status=Status.COMPLETED)
     if content:
         data = data.filter(content__in=content)
-    return data.select_related("dataset__project").defer("profile", "source_keys")
+    chosen: DataQuerySet = data.select_related("dataset__project")
+    return chosen.for_lists()

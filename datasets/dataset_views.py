@@ -15,7 +15,7 @@ from datasets import versions
 from datasets.browse import data_nodes, dataset_nodes
 from datasets.forms import NewDatasetForm
 from datasets.lineage import drawn, lineage_of_dataset
-from datasets.models import Data, Dataset
+from datasets.models import Data, Dataset, disk_bytes
 from datasets.tables import DatasetTable, DataTable
 from datasets.trash import delete_dataset
 from dlmodeler_site import tree
@@ -43,7 +43,7 @@ def dataset_list(request: HttpRequest, project_pk: int) -> HttpResponse:
     newest = Data.objects.filter(dataset=OuterRef("pk")).order_by("-pk")
     datasets = project.datasets.select_related("creator").annotate(
         data_count=Count("data", filter=Q(data__deleted_at=None)),
-        size_bytes=Sum("data__size_bytes", filter=Q(data__deleted_at=None), default=0),
+        size_bytes=Sum(disk_bytes("data__"), filter=Q(data__deleted_at=None), default=0),
         newest_pk=Subquery(newest.values("pk")[:1]),
         newest_status=Subquery(newest.values("status")[:1]),
     )
@@ -107,7 +107,7 @@ def path_preview(request: HttpRequest, project_pk: int) -> HttpResponse:
 def dataset_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """A dataset with its data."""
     dataset = get_visible(Dataset.objects.select_related("project", "creator"), request.user, pk=pk)
-    data = dataset.data.select_related("creator", "dataset__project").defer("profile", "source_keys")
+    data = dataset.data.for_lists().select_related("creator", "dataset__project")
     table = paged(DataTable(searched(data, request, fields=("name", "description"))), request)
     roots, is_cut = lineage_of_dataset(dataset, request.user)
     context = dataset_frame(
@@ -115,7 +115,7 @@ def dataset_detail(request: HttpRequest, pk: int) -> HttpResponse:
         dataset,
         table=table,
         is_searched=is_searched(request),
-        size_bytes=dataset.data.aggregate(total=Sum("size_bytes", default=0))["total"],
+        size_bytes=dataset.data.aggregate(total=Sum(disk_bytes(), default=0))["total"],
         **drawn(roots, is_cut=is_cut),
     )
     return render(request, "datasets/dataset.html", context)

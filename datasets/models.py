@@ -113,6 +113,15 @@ class Dataset(models.Model):
 class DataQuerySet(ScopedQuerySet):
     to_project = "dataset__project"
 
+    def for_lists(self) -> Self:
+        """Without what is large and in no list."""
+        return self.defer("profile", "source_keys")
+
+
+def disk_bytes(data: str = "") -> models.expressions.Combinable:
+    """What data take on the disk, for queries; `data` is the look-up from the row to them, with `__` at its end."""
+    return models.F(f"{data}size_bytes") + models.F(f"{data}thumbnail_bytes")
+
 
 @audited(exclude_fields=STATE_OF_WORK)
 class Data(Work):
@@ -157,9 +166,18 @@ class Data(Work):
     )
     rejected_count = models.PositiveIntegerField(_("number of rejected files"), default=0, editable=False)
     size_bytes = models.PositiveBigIntegerField(_("size in bytes"), default=0, editable=False)
+    thumbnail_bytes = models.PositiveBigIntegerField(
+        _("size of the thumbnails in bytes"),
+        default=0,
+        editable=False,
+        help_text=_("Without files that are their own thumbnails where these take no space of their own."),
+    )
     manifest_sha256 = models.CharField(_("SHA-256 hash of the manifest"), max_length=64, blank=True, editable=False)
     profile = models.JSONField(
         _("profile"), default=dict, editable=False, help_text=_("What the files are like, in numbers.")
+    )
+    selections = models.JSONField(
+        _("selections"), default=list, editable=False, help_text=_("What each selection of files did.")
     )
     connection = models.ForeignKey(
         Connection,
@@ -196,6 +214,11 @@ class Data(Work):
     @property
     def project(self) -> Project:
         return self.dataset.project
+
+    @property
+    def disk_bytes(self) -> int:
+        """What the data takes on the disk; `disk_bytes()` is the same in queries."""
+        return self.size_bytes + self.thumbnail_bytes
 
     @property
     def files_key(self) -> str:

@@ -42,7 +42,7 @@ def purge_dataset(dataset: Dataset) -> None:
 
 def _without_profiles(data: Any) -> list[Data]:
     """Children before their parents."""
-    return list(data.select_related("dataset__project").defer("profile", "source_keys").order_by("-pk"))
+    return list(data.for_lists().select_related("dataset__project").order_by("-pk"))
 
 
 def _purge_data(data: Data) -> None:

@@ -40,30 +40,44 @@ def publish(data: Data, run: RunFolder) -> None:
     rows = read_jsonl(run.output / "files.jsonl")
     if data.parent_id is not None:
         data.files.all().delete()  # of an attempt that died here
+        data.thumbnail_bytes = 0
     archives: dict[int, str] = {}
     fetched = f"{data_folder(data.pk)}/"
-    thumbnail_bytes = 0
     while batch := list(islice(rows, BATCH)):
         workspace().put_files(
             Put(f"{data.files_key}/{row['name']}", _source(run, row["file"], fetched), row["sha256"])
             for row in batch
             if row.get("file")
         )
+        counted = _counted(data, batch)
         files = _write(data, batch, archives)
         thumbnails = [
             Put(file.thumbnail_key, run.path / row["thumbnail"])
             for file, row in zip(files, batch, strict=True)
             if row.get("thumbnail") and row["thumbnail"] != row.get("file")
         ]
-        thumbnail_bytes += sum(put.source.stat().st_size for put in thumbnails)
+        data.thumbnail_bytes += sum(put.source.stat().st_size for put in thumbnails if put.key not in counted)
         workspace().put_files(thumbnails)
         workspace().copy_files(_copies(data, files, batch))
+        _keep(data, thumbnail_bytes=data.thumbnail_bytes)  # for the next attempt, if this one dies here
     _total(data)
-    data.refresh_from_db(fields=["profile"])
-    data.profile = {**data.profile, "thumbnail_bytes": thumbnail_bytes}
-    if selections := (run.result() or {}).get("selections"):
-        data.profile["selections"] = selections
-    type(data)._default_manager.filter(pk=data.pk).update(profile=data.profile)  # past the audit log: it is large
+    data.selections = (run.result() or {}).get("selections") or []
+    _keep(data, selections=data.selections)
+
+
+def _keep(data: Data, **values: Any) -> None:
+    """Save these past the audit log, which would read the whole row first."""
+    from datasets.models import Data
+
+    Data.everything.filter(pk=data.pk).update(**values)
+
+
+def _counted(data: Data, rows: list[dict[str, Any]]) -> set[str]:
+    """The thumbnails of members of archives that an attempt that died has put, and counted, already."""
+    members = [row["name"] for row in rows if row["id"] is None]
+    if not members:
+        return set()
+    return {file.thumbnail_key for file in data.files.filter(name__in=members, has_thumbnail=True).only("data")}
 
 
 def _source(run: RunFolder, file: str, fetched: str) -> Path:

@@ -29,14 +29,14 @@ def effects_of(data: Data) -> list[tuple[str, str]]:
     """What each selection of files did when the data was made: its title, and the numbers."""
     return [
         (_(OPERATIONS[each["op"]].title), described_effect(Effect(each["dropped"], each["relabelled"])))
-        for each in data.profile.get("selections", ())
+        for each in data.selections
         if each["op"] in OPERATIONS
     ]
 
 
 def left_out(data: Data) -> int:
     """How many files of the parent the steps left out."""
-    return sum(effect["dropped"] for effect in data.profile.get("selections", ()) if effect["op"] != "drop_rejected")
+    return sum(effect["dropped"] for effect in data.selections if effect["op"] != "drop_rejected")
 
 
 def described_effect(effect: Effect) -> str:

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import Count, F, Q, Sum
 from django.utils.translation import gettext as _
 
-from datasets.models import Data, Dataset
+from datasets.models import Data, Dataset, disk_bytes
 from dlmodeler_site import trash
 from dlmodeler_site.errors import Conflict
 from dlmodeler_site.registry import Dependant, dependants, refuse_if_in_use
@@ -30,7 +30,7 @@ def uses_of(data: Data) -> list[Dependant]:
 
 def uses_of_dataset(dataset: Dataset) -> list[Dependant]:
     """What uses the dataset or one of its data."""
-    return dependants(dataset) + [use for data in dataset.data.defer("profile") for use in dependants(data)]
+    return dependants(dataset) + [use for data in dataset.data.for_lists() for use in dependants(data)]
 
 
 def delete_data(data: Data, *, forever: bool = False) -> None:
@@ -50,7 +50,7 @@ def delete_dataset(dataset: Dataset, *, forever: bool = False) -> None:
     """Move the dataset with its data to the trash, or past it. Raises Conflict while one of them is in use."""
     with transaction.atomic():
         locked = lock_kept(dataset)
-        _refuse_active(list(locked.data.select_for_update().defer("profile")))
+        _refuse_active(list(locked.data.for_lists().select_for_update()))
         refuse_if_in_use(locked.name, uses_of_dataset(locked))
         trash.put_in(locked)
         locked.data.update(deleted_at=locked.deleted_at)  # by which they are known as those that went along
@@ -69,7 +69,7 @@ def _refuse_active(versions: list[Data]) -> None:
 
 def _refuse_children_in_trash(data: Data) -> None:
     children = Data.everything.filter(parent=data).exclude(deleted_at=GONE)
-    refuse_if_in_use(data.name, [Dependant(_("data"), child.name) for child in children.defer("profile")])
+    refuse_if_in_use(data.name, [Dependant(_("data"), child.name) for child in children.for_lists()])
 
 
 # -- In the trash --------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ def trashed_datasets() -> Any:
 
 def trashed_data() -> Any:
     """The data that were deleted on their own, not along with their dataset."""
-    alone = trash.in_trash(Data.everything.select_related("dataset__project").defer("profile"))
+    alone = trash.in_trash(Data.everything.for_lists().select_related("dataset__project"))
     return alone.exclude(dataset__deleted_at=GONE).exclude(dataset__deleted_at=F("deleted_at"))
 
 
@@ -92,7 +92,7 @@ def entries(projects: Iterable[Project]) -> list[TrashEntry]:
     datasets = list(
         trashed_datasets()
         .filter(project__in=here)
-        .annotate(contents=Count("data", filter=went_along), bytes=Sum("data__size_bytes", filter=went_along))
+        .annotate(contents=Count("data", filter=went_along), bytes=Sum(disk_bytes("data__"), filter=went_along))
     )
     data = list(trashed_data().filter(dataset__project__in=here))
     by = trash.deleters(datasets)
@@ -117,7 +117,7 @@ def entries(projects: Iterable[Project]) -> list[TrashEntry]:
             name=row.name,
             deleted_at=row.deleted_at,
             deleted_by=by.get(row.pk, ""),
-            size_bytes=row.size_bytes,
+            size_bytes=row.disk_bytes,
             contents=row.file_count,
             project_pk=row.dataset.project_id,
             part_of=row.dataset.name,

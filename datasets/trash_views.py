@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from datasets import trash
-from datasets.models import Data, Dataset
+from datasets.models import Data, Dataset, disk_bytes
 from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.lists import paged
 from dlmodeler_site.registry import Dependant
@@ -90,7 +90,9 @@ def data_end(request: HttpRequest, pk: int) -> HttpResponse:
 def dataset_delete_preview(request: HttpRequest, pk: int) -> HttpResponse:
     """What goes along with the dataset, as a fragment."""
     dataset = get_visible(Dataset.objects.all(), request.user, pk=pk)
-    numbers = dataset.data.aggregate(data=Count("pk"), files=Sum("file_count"), bytes=Sum("size_bytes"))
+    numbers = dataset.data.aggregate(
+        data=Count("pk"), files=Sum("file_count"), size=Sum("size_bytes"), bytes=Sum(disk_bytes())
+    )
     return _preview(request, dataset.data.all(), trash.uses_of_dataset(dataset), **numbers)
 
 
@@ -98,8 +100,8 @@ def dataset_delete_preview(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 def data_delete_preview(request: HttpRequest, pk: int) -> HttpResponse:
     """What goes along with the data, as a fragment."""
-    data = get_visible(Data.objects.defer("profile"), request.user, pk=pk)
-    numbers = {"files": data.file_count, "bytes": data.size_bytes}
+    data = get_visible(Data.objects.for_lists(), request.user, pk=pk)
+    numbers = {"files": data.file_count, "size": data.size_bytes, "bytes": data.disk_bytes}
     return _preview(request, Data.objects.filter(pk=pk), trash.uses_of(data), **numbers)
 
 

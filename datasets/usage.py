@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from django.db.models import Count, Model, Sum
 from django.utils.translation import gettext as _
 
-from datasets.models import Data, Dataset, Export
+from datasets.models import Data, Dataset, Export, disk_bytes
 from dlmodeler_site.registry import Dependant
 from dlmodeler_site.trash import GONE
 from dlmodeler_site.work.models import ACTIVE
@@ -19,15 +19,15 @@ def count_data(project_ids: list[int]) -> dict[int, int]:
 
 
 def count_bytes(project_ids: list[int]) -> dict[int, int]:
-    """The bytes of the sound files in each project."""
+    """The bytes that the data of each project take, with their thumbnails."""
     data = Data.objects.filter(dataset__project__in=project_ids).order_by()
-    return dict(data.values_list("dataset__project").annotate(Sum("size_bytes")))
+    return dict(data.values_list("dataset__project").annotate(total=Sum(disk_bytes())))
 
 
 def count_trash_bytes(project_ids: list[int]) -> dict[int, int]:
-    """The bytes of the sound files in the trash of each project."""
+    """The bytes that the data in the trash of each project take."""
     data = Data.everything.filter(dataset__project__in=project_ids, deleted_at__gt=GONE).order_by()
-    return dict(data.values_list("dataset__project").annotate(Sum("size_bytes")))
+    return dict(data.values_list("dataset__project").annotate(total=Sum(disk_bytes())))
 
 
 def running_work(row: Model) -> Iterator[Dependant]:

@@ -80,7 +80,7 @@ def test_a_deleted_data_is_nowhere_but_in_the_trash_and_keeps_its_files(cast: Ca
     listed = pages.get(reverse("datasets:list", args=[cast.project.pk]))
     assert [row.record.data_count for row in listed.context["table"].rows] == [0]
     card = pages.get(reverse("projects:list")).context["cards"][0]["counts"]
-    assert (card["bytes"], card["trash_bytes"]) == (0, photos.size_bytes)
+    assert (card["bytes"], card["trash_bytes"]) == (0, photos.disk_bytes)
     assert len(keys_of(photos)) == 6
     (entry,) = client.get(reverse("api-trash"), {"project": cast.project.pk}).json()["results"]
     expected = {
@@ -89,7 +89,7 @@ def test_a_deleted_data_is_nowhere_but_in_the_trash_and_keeps_its_files(cast: Ca
         "name": "photos",
         "part_of": "photos",
         "contents": 3,
-        "size_bytes": photos.size_bytes,
+        "size_bytes": photos.disk_bytes,
         "deleted_by": "erin",
         "project": cast.project.pk,
     }
@@ -165,7 +165,7 @@ def test_a_dataset_brings_back_exactly_the_data_it_took_along(cast: Cast, photos
         ("dataset", "photos", 2),
         ("data", "other", 0),
     ]
-    assert entries[0]["size_bytes"] == photos.size_bytes + made.size_bytes
+    assert entries[0]["size_bytes"] == photos.disk_bytes + made.disk_bytes
     refused = client.post(reverse("api-trash-data-restore", args=[other.pk]))
     assert (refused.status_code, refused.json()["reason"]) == (409, "dataset_in_trash")
     assert client.post(reverse("api-trash-data-restore", args=[made.pk])).status_code == 404

@@ -224,6 +224,7 @@ def test_an_attempt_that_died_over_publishing_is_repeated_to_the_same_end(
     inspected(data)
     assert data.status == Status.COMPLETED
     assert states(data) == expected_of_clashes() | {"second.zip": "ok"}
+    assert data.thumbnail_bytes == sum(map(workspace().size, workspace().keys(data.thumbnails_key)))
     assert stored(data) == {name for name, state in states(data).items() if state == "ok"}
     with workspace().open(f"{data.files_key}/a/0.png") as content:
         assert content.read() == png((9, 9, 9))
