@@ -4,16 +4,21 @@ Starts a site of its own, fills it through the REST API, and writes one PNG for 
 """
 
 import argparse
+import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page
 
 from dlmodeler_site.demo.life_cycle import Site
-from tests.e2e import life
+from tests import ceph
+from tests.e2e import data_pages, life
 from tests.e2e.browser import browser, log_in, new_page, no_overflow
-from tests.e2e.site import PASSWORD, USERNAME, running_site
+from tests.e2e.data_pages import Shot
+from tests.e2e.site import PASSWORD, USERNAME, RunningSite, running_site
 
 WIDTHS, LOCALES = (1440, 390), ("en-US", "ko-KR")
 LONG_NAME = (
@@ -21,7 +26,7 @@ LONG_NAME = (
 )
 
 
-def fill(site: Site, folder: Path) -> dict[str, int]:
+def fill(site: Site, folder: Path) -> dict[str, Any]:
     """A project with one of everything; answers the ids that pages need."""
     empty = site.post("/projects/", {"name": "Empty project", "description": "Nothing in it yet"})
     site.post("/projects/", {"name": LONG_NAME[:100], "description": LONG_NAME * 4})
@@ -58,7 +63,7 @@ def fill(site: Site, folder: Path) -> dict[str, int]:
     }
 
 
-def pages(ids: dict[str, int]) -> dict[str, str]:
+def pages(ids: dict[str, Any]) -> dict[str, str]:
     """Name and path of every page."""
     project, empty = f"/projects/{ids['project']}", f"/projects/{ids['empty']}"
     return {
@@ -71,8 +76,6 @@ def pages(ids: dict[str, int]) -> dict[str, str]:
         "data": f"{project}/data/",
         "data-create": f"{project}/data/new/",
         "data-import": f"{project}/data/import/",
-        "connections": f"{project}/connections/",
-        "connection-create": f"{project}/connections/new/",
         "dataset": f"/datasets/{ids['dataset']}/",
         "dataset-add": f"/datasets/{ids['dataset']}/add/",
         "data-detail": f"/data/{ids['data']}/",
@@ -101,44 +104,63 @@ def pages(ids: dict[str, int]) -> dict[str, str]:
     }
 
 
-def shoot(page: Page, address: str, path: str, target: Path) -> list[str]:
+def shoot(page: Page, address: str, shot: Shot, target: Path) -> list[str]:
     """Open the page, wait until it is calm, and take the picture; answers what is wrong with it."""
-    answer = page.goto(address + path)
+    answer = page.goto(address + shot.path)
     page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(300)
-    page.screenshot(path=target, full_page=True)
-    wrong = [] if no_overflow(page) else ["wider than the window"]
+    wrong = []
+    if shot.act:
+        try:
+            shot.act(page)
+        except (PlaywrightError, AssertionError) as error:
+            wrong.append(f"not done: {error}")
+    page.wait_for_timeout(400)
+    page.screenshot(path=target, full_page=shot.is_whole)
+    if not no_overflow(page):
+        wrong.append("wider than the window")
     if answer is None or (answer.status >= 400 and "not-found" not in target.name):
         wrong.append(f"status {answer.status if answer else None}")
     return wrong
+
+
+def take(site: RunningSite, ids: dict[str, Any], folder: Path, locales: Sequence[str], only: str) -> None:
+    """All pictures whose page's name holds `only`; what is wrong is printed."""
+    wanted = {"intro": Shot("/"), "login": Shot("/accounts/login/")}
+    wanted |= {name: Shot(path) for name, path in pages(ids).items()} | data_pages.pages(
+        ids["data-pages"], ids["empty"]
+    )
+    wanted = {name: shot for name, shot in wanted.items() if re.search(only, name)}
+    with browser() as chromium:
+        for locale in locales:
+            for width in WIDTHS:
+                errors: list[str] = []
+                page = new_page(chromium, width=width, locale=locale, errors=errors)
+                page.set_default_timeout(10_000)
+                suffix, is_known = f"{locale[:2]}-{width}.png", False
+                for name, shot in wanted.items():
+                    if not is_known and name not in ("intro", "login"):
+                        log_in(page, site.address)
+                        is_known = True
+                    for problem in shoot(page, site.address, shot, folder / f"{name}-{suffix}"):
+                        print(f"{name} {suffix}: {problem}", flush=True)
+                for error in dict.fromkeys(errors):
+                    print(f"console {suffix}: {error}", flush=True)
+                page.context.close()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--locales", nargs="+", default=LOCALES)
-    parser.add_argument("--only", default="", help="pages whose name holds this")
+    parser.add_argument("--only", default="", help="pages whose name holds this regular expression")
     options = parser.parse_args()
-    folder, only = options.folder, options.only
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as home, running_site(Path(home)) as site, browser() as chromium:
-        ids = fill(Site.login(site.address, USERNAME, PASSWORD), Path(home))
-        for locale in options.locales:
-            for width in WIDTHS:
-                errors: list[str] = []
-                page = new_page(chromium, width=width, locale=locale, errors=errors)
-                suffix = f"{locale[:2]}-{width}.png"
-                anonymous = {"intro": "/", "login": "/accounts/login/"}
-                wanted: dict[str, Any] = {**anonymous, **pages(ids)}
-                for name, path in wanted.items():
-                    if name == "projects":
-                        log_in(page, site.address)
-                    if only and only not in name:
-                        continue
-                    for problem in shoot(page, site.address, path, folder / f"{name}-{suffix}"):
-                        print(f"{name} {suffix}: {problem}")
-                for error in dict.fromkeys(errors):
-                    print(f"console {suffix}: {error}")
+    options.folder.mkdir(parents=True, exist_ok=True)
+    gateway = None if ceph.missing() else ceph.start()
+    allowed = {"DLM_S3_ENDPOINTS": gateway.endpoint} if gateway else {}
+    with tempfile.TemporaryDirectory() as home, running_site(Path(home), **allowed) as site:
+        client = Site.login(site.address, USERNAME, PASSWORD)
+        ids = fill(client, Path(home)) | {"data-pages": data_pages.fill(client, Path(home), gateway)}
+        take(site, ids, options.folder, options.locales, options.only)
 
 
 if __name__ == "__main__":

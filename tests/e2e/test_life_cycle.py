@@ -65,8 +65,9 @@ def test_from_the_login_to_a_prediction(page: Page, site: RunningSite, tmp_path:
     page.get_by_role("link", name="pred-image").click()
     page.get_by_role("link", name="pred-image").last.click()
     page.get_by_role("link", name="Preprocess").click()
-    page.get_by_label("Flip up-down").check()
-    page.get_by_label("Grayscale").check()
+    for step in ("Flip up-down", "Grayscale"):
+        page.get_by_role("button", name="Add a step").click()
+        page.get_by_role("button", name=step, exact=True).click()
     page.fill("input[name=name]", "processed-pred-image")
     page.get_by_role("button", name="Start preprocessing").click()
     expect(page.get_by_role("heading", name="processed-pred-image")).to_be_visible()
