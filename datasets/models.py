@@ -123,7 +123,7 @@ def disk_bytes(data: str = "") -> models.expressions.Combinable:
     return models.F(f"{data}size_bytes") + models.F(f"{data}thumbnail_bytes")
 
 
-@audited(exclude_fields=STATE_OF_WORK)
+@audited(exclude_fields=(*STATE_OF_WORK, "profile", "steps", "selections", "source_keys", "source_options"))  # large
 class Data(Work):
     """A version of a dataset's files: raw (uploaded) or processed. Immutable once completed."""
 
@@ -448,7 +448,7 @@ class ExportQuerySet(ScopedQuerySet):
         return super().visible_to(user).filter(data__deleted_at=None)
 
 
-@audited(exclude_fields=STATE_OF_WORK)
+@audited(exclude_fields=(*STATE_OF_WORK, "counts", "failures"))
 class Export(Work):
     """Copies a data's files to an object storage."""
 

@@ -54,7 +54,6 @@ def _purge_data(data: Data) -> None:
     delete_folders(data.files_key, data.thumbnails_key, data.log_key.rpartition("/")[0], *exports)
     drop_sources(data)
     resumable.forget(data.pk)
-    data.profile, data.source_keys = {}, []  # large, and nothing for the audit log
     data.delete()
 
 

@@ -24,7 +24,7 @@ class DeploymentQuerySet(ScopedQuerySet):
     pass
 
 
-@audited(exclude_fields=("status", "error", "active_at"))
+@audited(exclude_fields=("status", "error", "active_at", "bundle_info"))
 class Deployment(models.Model):
     """A trained model behind a REST address, answered by a model server process of its own.
 

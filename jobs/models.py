@@ -141,7 +141,7 @@ class TrainingQuerySet(ScopedQuerySet):
         return self.annotate(deployed=models.Count("deployments", distinct=True)).order_by("-created_at", "-pk")
 
 
-@audited(exclude_fields=(*STATE_OF_WORK, "accuracy", "loss"))
+@audited(exclude_fields=(*STATE_OF_WORK, "accuracy", "loss", "labels", "result_metrics", "record_of_run"))
 class Training(Work):
     """One run of a job's algorithm with one set of hyperparameters."""
 
