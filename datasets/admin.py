@@ -16,6 +16,7 @@ class DatasetAdmin(DeletableAdmin):
     list_display = ("name", "project", "creator", "created_at", "changed_at")
     list_select_related = ("project", "creator")
     search_fields = ("name", "description", "project__name")
+    goes_to_trash = True
 
     def delete_row(self, row: Dataset) -> None:
         delete_dataset(row)
@@ -27,6 +28,7 @@ class DataAdmin(DeletableAdmin):
     list_filter = ("status", "kind", "content")
     list_select_related = ("dataset",)
     search_fields = ("name", "description", "dataset__name")
+    goes_to_trash = True
 
     def delete_row(self, row: Data) -> None:
         delete_data(row)

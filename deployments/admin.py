@@ -3,10 +3,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from deployments.deploy import start_deployment, stop_deployment
+from deployments.deploy import delete_deployment, start_deployment, stop_deployment
 from deployments.models import Deployment, DeploymentToken, Prediction, PredictionJob
+from deployments.predictions import delete_prediction_job
 from deployments.tokens import revoke_token
-from dlmodeler_site.admin_base import MadeOnSite, ReadOnly, ReadOnlyAdmin, do_with_each
+from dlmodeler_site.admin_base import Deletable, DeletableAdmin, MadeOnSite, ReadOnly, ReadOnlyAdmin, do_with_each
 
 
 class DeploymentTokenInline(ReadOnly, admin.TabularInline):
@@ -16,7 +17,7 @@ class DeploymentTokenInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(Deployment)
-class DeploymentAdmin(MadeOnSite, admin.ModelAdmin):
+class DeploymentAdmin(Deletable, MadeOnSite, admin.ModelAdmin):
     """Name and description may be mended here; the keeper writes the state, and actions say what it shall be."""
 
     list_display = ("name", "project", "wanted", "status", "training", "creator", "created_at")
@@ -44,7 +45,10 @@ class DeploymentAdmin(MadeOnSite, admin.ModelAdmin):
     )
     readonly_fields = fields[2:]
     inlines = (DeploymentTokenInline,)
-    actions = ("start", "stop")
+    actions = ("start", "stop", "delete_selected")
+
+    def delete_row(self, row: Deployment) -> None:
+        delete_deployment(row)
 
     @admin.action(description=_("Start"), permissions=["change"])
     def start(self, request: HttpRequest, deployments: QuerySet[Deployment]) -> None:
@@ -71,11 +75,14 @@ class DeploymentTokenAdmin(ReadOnlyAdmin):
 
 
 @admin.register(PredictionJob)
-class PredictionJobAdmin(ReadOnlyAdmin):
+class PredictionJobAdmin(DeletableAdmin):
     list_display = ("name", "deployment", "data", "status", "progress", "file_count", "failed_count", "created_at")
     list_filter = ("status",)
     list_select_related = ("deployment", "data")
     search_fields = ("name", "deployment__name", "deployment__project__name")
+
+    def delete_row(self, row: PredictionJob) -> None:
+        delete_prediction_job(row)
 
 
 @admin.register(Prediction)

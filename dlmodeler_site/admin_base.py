@@ -4,9 +4,12 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
+from django.contrib.admin.actions import delete_selected
 from django.db.models import BinaryField, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from dlmodeler_site.errors import UserError
 
@@ -45,8 +48,11 @@ class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):
     """A list of rows that are only shown."""
 
 
-class DeletableAdmin(ReadOnlyAdmin):
+class Deletable(admin.ModelAdmin):
     """Rows deleted by the function that pages and API use: it refuses what is in use and takes the files along."""
+
+    goes_to_trash: ClassVar[bool] = False
+    actions: Any = ("delete_selected",)
 
     def delete_row(self, row: Any) -> None:
         raise NotImplementedError
@@ -61,9 +67,6 @@ class DeletableAdmin(ReadOnlyAdmin):
         rows = [str(row) for row in objs]
         return rows, {str(self.opts.verbose_name_plural): len(rows)}, set(), []
 
-    def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        self.delete_row(obj)
-
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         try:
             return super().delete_view(request, object_id, extra_context)
@@ -71,8 +74,36 @@ class DeletableAdmin(ReadOnlyAdmin):
             messages.error(request, error.message)
             return redirect(request.path)
 
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        do_with_each(request, queryset, self.delete_row)
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        self.delete_row(obj)
+
+    def response_delete(self, request: HttpRequest, obj_display: str, obj_id: Any) -> HttpResponse:
+        messages.success(request, self._told(obj_display))
+        return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+
+    @admin.action(permissions=["delete"], description=gettext_lazy("Delete selected %(verbose_name_plural)s"))
+    def delete_selected(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
+        """Django's own would say that all of them were deleted, refused ones too."""
+        if not request.POST.get("post"):
+            return delete_selected(self, request, rows)
+
+        def delete(row: Any) -> None:
+            name, pk = str(row), row.pk
+            self.delete_row(row)
+            row.pk = pk  # which a deletion past the trash has taken away
+            self.log_deletions(request, [row])  # type: ignore[arg-type]
+            messages.success(request, self._told(name))
+
+        do_with_each(request, rows, delete)
+        return None
+
+    def _told(self, name: str) -> str:
+        words = _("“%(name)s” was moved to the trash.") if self.goes_to_trash else _("“%(name)s” was deleted.")
+        return words % {"name": name}
+
+
+class DeletableAdmin(Deletable, ReadOnlyAdmin):
+    """A list of rows that are only shown, and deleted."""
 
 
 def do_with_each(request: HttpRequest, rows: Iterable[Any], do: Callable[[Any], None]) -> None:

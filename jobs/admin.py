@@ -1,7 +1,9 @@
 from django.contrib import admin
 
-from dlmodeler_site.admin_base import MadeOnSite, ReadOnly, ReadOnlyAdmin
+from dlmodeler_site.admin_base import Deletable, DeletableAdmin, MadeOnSite, ReadOnly, ReadOnlyAdmin
+from jobs.definition import delete_job
 from jobs.models import EpochMetrics, Job, JobInput, Training
+from jobs.submit import delete_training
 
 
 class JobInputInline(ReadOnly, admin.TabularInline):
@@ -11,8 +13,8 @@ class JobInputInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(Job)
-class JobAdmin(MadeOnSite, admin.ModelAdmin):
-    """Name and description may be mended here; jobs are made and deleted on the site, where their files are."""
+class JobAdmin(Deletable, MadeOnSite, admin.ModelAdmin):
+    """Name and description may be mended here; jobs are made on the site."""
 
     list_display = ("name", "project", "kind", "algorithm", "creator", "created_at")
     list_filter = ("kind", "algorithm")
@@ -35,13 +37,19 @@ class JobAdmin(MadeOnSite, admin.ModelAdmin):
     readonly_fields = fields[2:]
     inlines = (JobInputInline,)
 
+    def delete_row(self, row: Job) -> None:
+        delete_job(row)
+
 
 @admin.register(Training)
-class TrainingAdmin(ReadOnlyAdmin):
+class TrainingAdmin(DeletableAdmin):
     list_display = ("name", "job", "status", "progress", "instance_kind", "accuracy", "loss", "attempt", "created_at")
     list_filter = ("status", "instance_kind")
     list_select_related = ("job",)
     search_fields = ("name", "job__name", "job__project__name")
+
+    def delete_row(self, row: Training) -> None:
+        delete_training(row)
 
 
 @admin.register(EpochMetrics)
