@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,7 @@ def publish(data: Data, run: RunFolder) -> None:
     rows = read_jsonl(run.output / "files.jsonl")
     if data.parent_id is not None:
         data.files.all().delete()  # of an attempt that died here
-        data.thumbnail_bytes = 0
+        data.thumbnail_bytes = data.shared_bytes = 0
     archives: dict[int, str] = {}
     fetched = f"{data_folder(data.pk)}/"
     while batch := list(islice(rows, BATCH)):
@@ -58,7 +59,7 @@ def publish(data: Data, run: RunFolder) -> None:
         ]
         data.thumbnail_bytes += sum(put.source.stat().st_size for put in thumbnails if put.key not in counted)
         workspace().put_files(thumbnails)
-        workspace().copy_files(_copies(data, files, batch))
+        _copy(data, list(_copies(data, files, batch)))
         _keep(data, thumbnail_bytes=data.thumbnail_bytes)  # for the next attempt, if this one dies here
     _total(data)
     data.selections = (run.result() or {}).get("selections") or []
@@ -94,15 +95,44 @@ def _source(run: RunFolder, file: str, fetched: str) -> Path:
     return link
 
 
-def _copies(data: Data, files: list[File], rows: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+@dataclass(frozen=True)
+class _Copy:
+    """A file of the workspace that comes under a second key; None: how large its thumbnail is, is not known."""
+
+    key: str
+    new_key: str
+    size_bytes: int | None
+    is_thumbnail: bool = False
+
+
+def _copy(data: Data, copies: list[_Copy]) -> None:
+    """Copy, and count what that takes on the disk. Thumbnails of unknown size are taken for such as the parent's."""
+    linked = workspace().copy_files((each.key, each.new_key) for each in copies)
+    unknown = 0
+    for each in copies:
+        is_linked = each.new_key in linked
+        if not each.is_thumbnail:
+            data.shared_bytes += (each.size_bytes or 0) if is_linked else 0
+        elif not is_linked:
+            data.thumbnail_bytes += each.size_bytes or 0
+            unknown += each.size_bytes is None
+    if unknown and data.parent is not None:
+        of_parent = data.parent.files.filter(has_thumbnail=True).count()
+        data.thumbnail_bytes += round(unknown * data.parent.thumbnail_bytes / max(of_parent, 1))
+
+
+def _copies(data: Data, files: list[File], rows: list[dict[str, Any]]) -> Iterator[_Copy]:
     """What is in the workspace already: files carried over from the parent, and files that are their own thumbnails."""
     for file, row in zip(files, rows, strict=True):
         if row.get("carry") and data.parent is not None:
-            yield f"{data.parent.files_key}/{row['name']}", f"{data.files_key}/{row['name']}"
+            name = row["name"]
+            yield _Copy(f"{data.parent.files_key}/{name}", f"{data.files_key}/{name}", file.size_bytes)
             if file.has_thumbnail:
-                yield f"{data.parent.thumbnails_key}/{row['id']}.jpg", file.thumbnail_key
+                yield _Copy(
+                    f"{data.parent.thumbnails_key}/{row['id']}.jpg", file.thumbnail_key, None, is_thumbnail=True
+                )
         elif row.get("is_thumbnail"):
-            yield f"{data.files_key}/{row['name']}", file.thumbnail_key
+            yield _Copy(f"{data.files_key}/{row['name']}", file.thumbnail_key, file.size_bytes, is_thumbnail=True)
 
 
 def seal(data: Data) -> None:
@@ -113,7 +143,17 @@ def seal(data: Data) -> None:
     from datasets.models import File
 
     data.files.filter(state=File.State.PENDING).exclude(source="").delete()
-    data.save(update_fields=["file_count", "rejected_count", "content", "manifest_sha256", "size_bytes", "changed_at"])
+    data.save(
+        update_fields=[
+            "file_count",
+            "rejected_count",
+            "content",
+            "manifest_sha256",
+            "size_bytes",
+            "shared_bytes",
+            "changed_at",
+        ]
+    )
 
 
 def tidy(data: Data) -> None:

@@ -46,7 +46,10 @@ class DataSerializer(WorkSerializer):
     keys = serializers.ListField(source="source_keys", child=serializers.CharField(), read_only=True)
     steps = serializers.ListField(child=serializers.DictField(), read_only=True)
     size_bytes = serializers.IntegerField(read_only=True, help_text="of the sound files")
-    thumbnail_bytes = serializers.IntegerField(read_only=True, help_text="that these take besides")
+    shared_bytes = serializers.IntegerField(
+        read_only=True, help_text="of these: lie on the disk once for this data and its parent, and stay with it"
+    )
+    thumbnail_bytes = serializers.IntegerField(read_only=True, help_text="taken by thumbnails besides")
     manifest_sha256 = NullIfBlank(read_only=True, allow_null=True)
 
     class Meta:
@@ -70,6 +73,7 @@ class DataSerializer(WorkSerializer):
             "file_count",
             "rejected_count",
             "size_bytes",
+            "shared_bytes",
             "thumbnail_bytes",
             "manifest_sha256",
             "changed_at",

@@ -91,7 +91,11 @@ def dataset_delete_preview(request: HttpRequest, pk: int) -> HttpResponse:
     """What goes along with the dataset, as a fragment."""
     dataset = get_visible(Dataset.objects.all(), request.user, pk=pk)
     numbers = dataset.data.aggregate(
-        data=Count("pk"), files=Sum("file_count"), size=Sum("size_bytes"), bytes=Sum(disk_bytes())
+        data=Count("pk"),
+        files=Sum("file_count"),
+        size=Sum("size_bytes"),
+        shared=Sum("shared_bytes"),
+        bytes=Sum(disk_bytes()),
     )
     return _preview(request, dataset.data.all(), trash.uses_of_dataset(dataset), **numbers)
 
@@ -100,8 +104,10 @@ def dataset_delete_preview(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 def data_delete_preview(request: HttpRequest, pk: int) -> HttpResponse:
     """What goes along with the data, as a fragment."""
-    data = get_visible(Data.objects.for_lists(), request.user, pk=pk)
-    numbers = {"files": data.file_count, "size": data.size_bytes, "bytes": data.disk_bytes}
+    data = get_visible(Data.objects.for_lists().select_related("parent"), request.user, pk=pk)
+    numbers = {"files": data.file_count, "size": data.size_bytes, "bytes": data.disk_bytes, "shared": data.shared_bytes}
+    if data.parent is not None:
+        numbers["shared_with"] = data.parent.name
     return _preview(request, Data.objects.filter(pk=pk), trash.uses_of(data), **numbers)
 
 

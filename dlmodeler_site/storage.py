@@ -81,8 +81,11 @@ class Workspace(Protocol):
     def put_tree(self, prefix: str, source: Path) -> None:
         """Put every file below the local folder `source` under `prefix/`; the sources are used up."""
 
-    def copy_files(self, files: Iterable[tuple[str, str]]) -> None:
-        """Put the same content that each first key has under the second one as well."""
+    def copy_files(self, files: Iterable[tuple[str, str]]) -> set[str]:
+        """Put the same content that each first key has under the second one as well.
+
+        Answers those of the second keys that take no space of their own, because they share that of the first.
+        """
 
     def local_path(self, key: str, sha256: str) -> Path:
         """A local, read-only path with the file's content (fetched into the cache where it is remote)."""
@@ -157,14 +160,18 @@ class LocalWorkspace(FileSystemStorage):
     def put_tree(self, prefix: str, source: Path) -> None:
         self.put_files(puts_of_tree(prefix, source))
 
-    def copy_files(self, files: Iterable[tuple[str, str]]) -> None:
+    def copy_files(self, files: Iterable[tuple[str, str]]) -> set[str]:
+        linked = set()
         for key, new_key in files:
             source, target = self.path(key), self.path(new_key)
             try:
-                _link(source, target)  # no file is ever changed in place
+                is_linked = _link(source, target)  # no file is ever changed in place
             except FileNotFoundError:
                 os.makedirs(os.path.dirname(target), exist_ok=True)
-                _link(source, target)
+                is_linked = _link(source, target)
+            if is_linked:
+                linked.add(new_key)
+        return linked
 
     def local_path(self, key: str, sha256: str) -> Path:
         return Path(self.path(key))
@@ -209,7 +216,8 @@ def _move(source: Path, target: str) -> None:
         source.unlink()
 
 
-def _link(source: str, target: str) -> None:
+def _link(source: str, target: str) -> bool:
+    """Whether it is the same file under both names, and no copy."""
     beside = os.path.join(os.path.dirname(target), f".{uuid.uuid4().hex}")
     try:
         os.link(source, target)
@@ -222,6 +230,8 @@ def _link(source: str, target: str) -> None:
             raise
         shutil.copyfile(source, beside)
         os.replace(beside, target)
+        return False
+    return True
 
 
 def files_below(root: Path) -> Iterator[Path]:

@@ -102,8 +102,9 @@ class S3Workspace(S3Storage):
     def put_tree(self, prefix: str, source: Path) -> None:
         self.put_files(puts_of_tree(prefix, source))
 
-    def copy_files(self, files: Iterable[tuple[str, str]]) -> None:
+    def copy_files(self, files: Iterable[tuple[str, str]]) -> set[str]:
         _in_threads(self._copy, files)
+        return set()
 
     def local_paths(self, files: Sequence[tuple[str, str]]) -> list[Path]:
         return _in_threads(lambda file: self.local_path(*file), files)

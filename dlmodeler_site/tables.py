@@ -97,7 +97,7 @@ class TrashTable(SiteTable):
     """What can be restored: rows of `dlmodeler_site.trash.TrashEntry`."""
 
     name = CellColumn(template_name="cells/trash_name.html", verbose_name=_("Name"), attrs=MAIN)
-    size_bytes = CellColumn(template_name="cells/size.html", verbose_name=_("Size"))
+    size_bytes = CellColumn(template_name="cells/size.html", verbose_name=_("Space it frees"))
     deleted_at = moment(_("Deleted"))
     deleted_by = tables.Column(verbose_name=_("By"), default="–")
     days_left = CellColumn(template_name="cells/days_left.html", verbose_name=_("Can be restored for"))

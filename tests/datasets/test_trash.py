@@ -151,6 +151,37 @@ def test_what_is_used_is_not_deleted_and_the_preview_says_by_what(cast: Cast, ph
     assert (answer.status_code, answer.json()["reason"]) == (409, "running")
 
 
+def on_disk(*data: Data) -> int:
+    """Whatever the names, each file once."""
+    files = [workspace().local_path(key, "").stat() for each in data for key in keys_of(each)]
+    return sum({file.st_ino: file.st_size for file in files}.values())
+
+
+def test_files_that_data_share_are_counted_once_and_freed_with_the_last(cast: Cast, photos: Data) -> None:
+    steps = [{"op": "exclude", "files": ["0.png"]}, {"op": "relabel", "files": ["1.png"], "label": "sea"}]
+    made = run_work(preprocess_data(photos, cast.alice, name="mended", steps=steps))
+    again = run_work(preprocess_data(made, cast.alice, name="again", steps=[{"op": "exclude", "files": ["1.png"]}]))
+    turned = flipped(made, cast)
+    photos.refresh_from_db()
+    assert (made.shared_bytes, made.disk_bytes, again.disk_bytes) == (made.size_bytes, 0, 0)
+    assert turned.shared_bytes == 0
+    every = (photos, made, again, turned)
+    pages = browser(cast.alice)
+    card = pages.get(reverse("projects:list")).context["cards"][0]["counts"]
+    assert card["bytes"] == on_disk(*every) == sum(each.disk_bytes for each in every)
+    assert "are shared with “photos”" in pages.get(reverse("datasets:data", args=[made.pk])).text
+    assert "stay on the disk with it" in pages.get(reverse("datasets:data-delete-preview", args=[again.pk])).text
+    whole = pages.get(reverse("datasets:dataset-delete-preview", args=[photos.dataset_id]))
+    assert "lie on the disk only once" in whole.text
+    assert whole.context["bytes"] == on_disk(*every)
+    for data, frees in ((again, 0), (turned, turned.disk_bytes)):
+        trash.delete_data(data)
+        assert trash.entries([cast.project])[0].size_bytes == frees
+    trash.empty(cast.project)
+    purge.purge()
+    assert on_disk(*every) == photos.disk_bytes
+
+
 # -- Back again ----------------------------------------------------------------------------------
 
 
