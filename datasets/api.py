@@ -20,13 +20,14 @@ from datasets.download import download_answer
 from datasets.incoming import limit_silence
 from datasets.lineage import as_json, lineage_of, node_as_json
 from datasets.lineage_api import LineageSerializer
-from datasets.models import Data, Dataset, File
+from datasets.models import LARGE_OF_DATA, Data, Dataset, File
 from datasets.profile import profile
 from datasets.profile_serializers import ProfileSerializer
 from datasets.samples import random_files
 from datasets.serializers import (
     BINARY,
     UPLOAD_REQUEST,
+    DataInListSerializer,
     DataSerializer,
     DatasetChangeSerializer,
     DatasetSerializer,
@@ -90,6 +91,9 @@ class DataViewSet(ListModelMixin, ScopedViewSet):
 
     def get_queryset(self) -> Any:
         return super().get_queryset().for_lists()
+
+    def get_serializer_class(self) -> Any:
+        return DataInListSerializer if self.action == "list" else DataSerializer
 
     def retrieve(self, request: Request, pk: int) -> Response:
         return Response(self.get_serializer(self.visible()).data)
@@ -253,12 +257,12 @@ class DataFileViewSet(ListModelMixin, ScopedViewSet):
 class FileViewSet(ScopedViewSet):
     """One file's bytes."""
 
-    queryset = File.objects.select_related("data__dataset__project")
+    queryset = File.objects.select_related("data__dataset__project").defer(*LARGE_OF_DATA)
     serializer_class = FileSerializer
 
     @extend_schema(responses={(200, "application/octet-stream"): BINARY})
     def content(self, request: Request, pk: int) -> FileResponse:
-        """The file itself: images as such, tables and text as plain text, everything else as a download."""
+        """The file itself: images as such, tables and text as plain text, to be saved."""
         return file_answer(self.visible())
 
     @extend_schema(responses={(200, "image/jpeg"): BINARY})

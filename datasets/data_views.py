@@ -17,7 +17,7 @@ from datasets.dataset_views import dataset_frame, upload_target
 from datasets.download import download_answer
 from datasets.forms import DataForm
 from datasets.lineage import drawn, lineage_of
-from datasets.models import Data, Dataset, File
+from datasets.models import LARGE, Data, Dataset, File
 from datasets.previews import first_rows
 from datasets.profile import profile
 from datasets.samples import random_files
@@ -30,7 +30,9 @@ from dlmodeler_site.work.queue import waiting_reason
 SAMPLE_FILES = 12
 _BARS = 50
 
-_data = Data.objects.select_related("dataset__project", "creator", "parent__dataset__project", "connection")
+_data = Data.objects.select_related("dataset__project", "creator", "parent__dataset__project", "connection").defer(
+    "profile", "steps", *(f"parent__{name}" for name in LARGE)
+)
 
 
 @login_required

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from datasets.connections import usable_connection
 from datasets.exports import export_data, resume_export, stop_export
-from datasets.models import Data, Export
+from datasets.models import LARGE_OF_DATA, Data, Export
 from dlmodeler_site.access import get_editable
 from dlmodeler_site.api import WORK_FIELDS, ScopedViewSet, WorkSerializer, idempotent
 
@@ -68,7 +68,7 @@ class ExportSerializer(WorkSerializer):
 class ExportViewSet(ListModelMixin, ScopedViewSet):
     """Copies of data in object storages."""
 
-    queryset = Export.objects.select_related("data__dataset", "connection", "creator")
+    queryset = Export.objects.select_related("data__dataset", "connection", "creator").defer(*LARGE_OF_DATA)
     serializer_class = ExportSerializer
     parents: ClassVar = {"data": "data", "project": "data__dataset__project"}
     search_fields = ("prefix", "data__name")

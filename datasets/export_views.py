@@ -14,13 +14,13 @@ from datasets.connections import connections_for, usable_connection
 from datasets.dataset_views import dataset_frame
 from datasets.exports import export_data, resume_export, stop_export
 from datasets.import_forms import ExportForm
-from datasets.models import Data, Export
+from datasets.models import LARGE_OF_DATA, Data, Export
 from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.forms import errors_on
 from dlmodeler_site.work.queue import waiting_reason
 from projects.models import Project
 
-_exports = Export.objects.select_related("data__dataset__project", "connection", "creator")
+_exports = Export.objects.select_related("data__dataset__project", "connection", "creator").defer(*LARGE_OF_DATA)
 
 
 @login_required

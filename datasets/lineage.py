@@ -70,7 +70,7 @@ def lineage_of_dataset(dataset: Dataset, user: User) -> tuple[list[Branch], bool
 
 def _branches(dataset: Dataset) -> tuple[dict[int, Branch], dict[int, int | None]]:
     """The newest data of the dataset, each with the data that were made from it, and their parents."""
-    columns = ("name", "status", "kind", "parent", "steps", "file_count")
+    columns = ("name", "status", "kind", "parent", "steps_in_brief", "file_count")
     rows = list(Data.objects.filter(dataset=dataset).only(*columns).order_by("-pk")[:MOST_DATA])[::-1]
     branches = {row.pk: Branch(_node(row)) for row in rows}
     parents = {row.pk: row.parent_id for row in rows}
@@ -87,7 +87,9 @@ def _node(data: Data) -> LineageNode:
     elif data.status != Status.COMPLETED:
         files = ""
     page = reverse("datasets:data", args=[data.pk])
-    return LineageNode("data", data.pk, data.name, data.status, page, files, tuple(described_steps(data.steps)))
+    return LineageNode(
+        "data", data.pk, data.name, data.status, page, files, tuple(described_steps(data.steps_in_brief))
+    )
 
 
 def _grow(roots: list[Branch], user: User) -> bool:

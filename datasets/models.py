@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from datasets import profile, results
 from datasets.incoming import data_folder
 from datasets.manifests import files_to_preprocess
+from datasets.preprocessing.brief import in_brief
 from dlmodeler_site.access import Kept, ScopedQuerySet, User
 from dlmodeler_site.audit import STATE_OF_WORK, audited
 from dlmodeler_site.compute.base import cpu_count
@@ -22,6 +23,8 @@ from dlmodeler_site.work.models import Status, Work
 from projects.models import Project
 
 THUMBNAIL_PX = 256
+LARGE = ("profile", "steps", "source_keys")  # fields of a data with some hundred KB
+LARGE_OF_DATA = tuple(f"data__{name}" for name in LARGE)  # for what is queried with its data
 
 
 class DatasetQuerySet(ScopedQuerySet):
@@ -114,8 +117,8 @@ class DataQuerySet(ScopedQuerySet):
     to_project = "dataset__project"
 
     def for_lists(self) -> Self:
-        """Without what is large and in no list."""
-        return self.defer("profile", "source_keys")
+        """Without what is large and in no list; `steps_in_brief` are for these."""
+        return self.defer(*LARGE)
 
 
 def disk_bytes(data: str = "") -> models.expressions.Combinable:
@@ -123,7 +126,7 @@ def disk_bytes(data: str = "") -> models.expressions.Combinable:
     return models.F(f"{data}size_bytes") + models.F(f"{data}thumbnail_bytes") - models.F(f"{data}shared_bytes")
 
 
-@audited(exclude_fields=(*STATE_OF_WORK, "profile", "steps", "selections", "source_keys", "source_options"))  # large
+@audited(exclude_fields=(*STATE_OF_WORK, *LARGE, "steps_in_brief", "selections", "source_options"))
 class Data(Work):
     """A version of a dataset's files: raw (uploaded) or processed. Immutable once completed."""
 
@@ -160,6 +163,12 @@ class Data(Work):
         editable=False,
     )
     steps = models.JSONField(_("preprocessing steps"), default=list, editable=False)
+    steps_in_brief = models.JSONField(
+        _("preprocessing steps in brief"),
+        default=list,
+        editable=False,
+        help_text=_("For lists: of very many names of files only the first."),
+    )
     on_error = models.CharField(_("on error"), max_length=4, choices=OnError, default=OnError.FAIL, editable=False)
     file_count = models.PositiveIntegerField(
         _("number of files"), default=0, editable=False, help_text=_("Sound files only.")
@@ -216,6 +225,11 @@ class Data(Work):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self._state.adding:  # they are never changed
+            self.steps_in_brief = in_brief(self.steps)
+        super().save(*args, **kwargs)
 
     @property
     def project(self) -> Project:
@@ -351,7 +365,7 @@ class FileQuerySet(ScopedQuerySet):
 
         Looked up in the index of names: with a state or an order beside them, SQLite reads all files of the data.
         """
-        found = self.filter(name__in=names).order_by()
+        found = self.filter(name__in=list(names)).order_by()
         return File.objects.filter(pk__in=found.values("pk")).order_by()  # type: ignore[return-value]
 
 

@@ -82,6 +82,20 @@ class DataSerializer(WorkSerializer):
         read_only_fields = ("status", "kind", "on_error", "started_at", "finished_at")
 
 
+class DataInListSerializer(DataSerializer):
+    """Without what is large."""
+
+    steps = serializers.ListField(
+        source="steps_in_brief",
+        child=serializers.DictField(),
+        read_only=True,
+        help_text="of more than 20 `files` only the first 20, with `files_count` beside them; all are in /data/{id}/",
+    )
+
+    class Meta(DataSerializer.Meta):
+        fields = tuple(name for name in DataSerializer.Meta.fields if name != "keys")  # type: ignore[assignment]
+
+
 class FileSerializer(serializers.ModelSerializer[File]):
     content = NullIfBlank(read_only=True, allow_null=True)
     label = NullIfBlank(read_only=True, allow_null=True)  # type: ignore[assignment]

@@ -16,7 +16,7 @@ _NAMES = 3
 
 
 def described_steps(steps: list[dict[str, Any]]) -> list[str]:
-    """Each step as a line: its title, and its values with their units."""
+    """Each step, whole or in brief, as a line: its title, and its values with their units."""
     return [_described(step) for step in steps]
 
 
@@ -64,12 +64,12 @@ def _described(step: dict[str, Any]) -> str:
 
 
 def _values(operation: Operation, step: dict[str, Any]) -> list[str]:
-    given = [(each, step[each.name]) for each in operation.parameters if each.name in step]
-    return [words for parameter, value in given if (words := _value(parameter, value))]
+    given = [each for each in operation.parameters if each.name in step]
+    return [words for each in given if (words := _value(each, step[each.name], step.get(f"{each.name}_count")))]
 
 
-def _value(parameter: Parameter, value: Any) -> str:
-    """The title and the value; a switch that is off is not told."""
+def _value(parameter: Parameter, value: Any, count: int | None) -> str:
+    """The title and the value, of which there are `count` in all; a switch that is off is not told."""
     title = _(parameter.title)
     if isinstance(parameter, Number):
         return f"{title} {value:.12g} {parameter.unit}".strip()
@@ -81,5 +81,5 @@ def _value(parameter: Parameter, value: Any) -> str:
         return f"{title} “{value}”" if value else _("%(title)s: none") % {"title": title}
     if isinstance(parameter, FileNames):
         more = ", …" if len(value) > _NAMES else ""
-        return f"{title} ({len(value)}): {', '.join(value[:_NAMES])}{more}"
+        return f"{title} ({count or len(value)}): {', '.join(value[:_NAMES])}{more}"
     return f"{title} {value}"

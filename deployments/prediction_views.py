@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from datasets.models import Data, File
+from datasets.models import LARGE_OF_DATA, Data, File
 from datasets.steps import described_steps
 from deployments import predictions
 from deployments.forms import PredictionJobForm
@@ -26,7 +26,9 @@ from dlmodeler_site.lists import is_searched, paged, searched
 from dlmodeler_site.parameters import as_whole_number, whole_number
 from dlmodeler_site.work.queue import waiting_reason
 
-JOBS = PredictionJob.objects.select_related("deployment__project", "deployment__training__job", "data", "creator")
+JOBS = PredictionJob.objects.select_related(
+    "deployment__project", "deployment__training__job", "data", "creator"
+).defer(*LARGE_OF_DATA)
 
 
 @login_required
@@ -99,6 +101,7 @@ def sample_prediction(request: HttpRequest, pk: int) -> HttpResponse:
     """What the model says of a sample."""
     deployment = get_visible(DEPLOYMENTS, request.user, pk=pk)
     files = File.objects.filter(data__dataset__project=deployment.project_id).select_related("data__dataset__project")
+    files = files.defer(*LARGE_OF_DATA)
     file = get_visible(files, request.user, pk=as_whole_number(request.POST.get("file", "")))
     context: dict[str, Any] = {"deployment": deployment}
     try:

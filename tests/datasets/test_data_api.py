@@ -4,11 +4,15 @@ import io
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from PIL import Image
 
-from datasets.models import Data, Dataset, File
+from datasets.models import LARGE, Data, Dataset, File
 from datasets.samples import random_files
+from datasets.versions import preprocess_data
 from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import Status
 from projects import trash
@@ -115,6 +119,26 @@ def test_samples_are_sound_different_and_equally_likely(cast: Cast, photos: Data
     assert len({file.pk for file in drawn[:100]}) == 100
     assert {file.data_id for file in drawn} == {many.pk}
     assert 800 < sum(file.name.startswith("f/") for file in drawn) < 1200
+
+
+def test_lists_leave_out_what_is_large(cast: Cast, photos: Data, django_assert_num_queries: Any) -> None:
+    make_rows(photos, 30)
+    client, names = api(cast.bob), [f"f/{n}.png" for n in range(30)]
+    steps = [{"op": "exclude", "files": names}, {"op": "relabel", "files": ["0.png"], "label": "sky"}]
+    made = [preprocess_data(photos, cast.alice, name=f"less {n}", steps=steps) for n in range(3)]
+    pages = Client()
+    pages.force_login(cast.bob)
+    with CaptureQueriesContext(connection) as asked:
+        assert client.get(reverse("api-data-list")).status_code == 200
+        assert pages.get(reverse("datasets:dataset", args=[photos.dataset_id])).status_code == 200
+        tree = reverse("datasets:browse", args=[cast.project.pk])
+        assert pages.get(tree, {"dataset": photos.dataset_id}).status_code == 200
+    assert not any(f'"datasets_data"."{name}"' in query["sql"] for query in asked for name in LARGE)
+    with django_assert_num_queries(2):
+        listed = client.get(reverse("api-data-list")).json()["results"]
+    assert listed[0]["steps"] == [{"op": "exclude", "files": names[:20], "files_count": 30}, steps[1]]
+    assert client.get(url(made[0])).json()["steps"] == steps
+    assert "(30): f/0.png" in client.get(reverse("api-data-lineage", args=[photos.pk])).text
 
 
 def test_the_profile_is_the_runs(cast: Cast, photos: Data, django_assert_num_queries: Any) -> None:
