@@ -23,6 +23,8 @@ _IMAGE_TYPES = {
     "ICO": "image/x-icon",
 }
 _SHOWN = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP")  # by every browser
+# SECURITY: should a browser take a file for a page after all, it runs nothing and has no origin.
+_INERT = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 _FOR_EVER = "private, max-age=31536000, immutable"
 
 
@@ -32,7 +34,7 @@ def browsers_show(file: File) -> bool:
 
 
 def file_answer(file: File) -> FileResponse:
-    """The file's bytes."""
+    """The file's bytes: pictures as such, everything else to be saved. SECURITY: text may be a page or a drawing."""
     if file.state != File.State.OK:
         raise UserError(
             _("“%(name)s” has no content to show: %(reason)s")
@@ -41,26 +43,30 @@ def file_answer(file: File) -> FileResponse:
             status=404,
         )
     content_type = _IMAGE_TYPES.get(file.format, "") if file.content == Data.Content.IMAGE else ""
+    is_picture = bool(content_type)
     if file.content in (Data.Content.TABLE, Data.Content.TEXT):
         content_type = "text/plain; charset=utf-8"
-    answer = _answer(file.key, content_type or "application/octet-stream", as_attachment=not content_type)
-    answer.filename = os.path.basename(file.name)
-    return answer
+    return _answer(
+        file.key, content_type or "application/octet-stream", name=os.path.basename(file.name), is_saved=not is_picture
+    )
 
 
 def thumbnail_answer(file: File) -> FileResponse:
     """The file's thumbnail, a JPEG."""
     if not file.has_thumbnail:
         raise Http404
-    return _answer(file.thumbnail_key, "image/jpeg", as_attachment=False)
+    name = f"{os.path.basename(file.name)}.jpg"
+    return _answer(file.thumbnail_key, "image/jpeg", name=name, is_saved=False)
 
 
-def _answer(key: str, content_type: str, *, as_attachment: bool) -> FileResponse:
+def _answer(key: str, content_type: str, *, name: str, is_saved: bool) -> FileResponse:
     try:
         source = workspace().open(key)
     except FileNotFoundError as error:
         raise Http404 from error
-    answer = FileResponse(source, content_type=content_type, as_attachment=as_attachment)
+    answer = FileResponse(source, content_type=content_type, as_attachment=is_saved, filename=name)
     answer["X-Content-Type-Options"] = "nosniff"
+    answer["Content-Security-Policy"] = _INERT
+    answer["Cross-Origin-Resource-Policy"] = "same-origin"
     answer["Cache-Control"] = _FOR_EVER
     return answer

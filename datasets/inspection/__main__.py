@@ -2,11 +2,13 @@
 
 import json
 import sys
+import traceback
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from datasets.inspection.archives import MemberDamaged
+from datasets.inspection.cpu_limit import DECODE_SECONDS
 from datasets.inspection.files import FileReport, inspect_file
 from datasets.inspection.parallel import map_files
 from datasets.inspection.profile import Profiler
@@ -30,7 +32,7 @@ def inspect(run: RunFolder) -> None:
     with open(run.output / "files.jsonl", "w", encoding="utf-8") as output:
         outcomes = map_files(
             run,
-            partial(_inspect, run, spec["thumbnail_px"]),
+            partial(_inspect, run, spec["thumbnail_px"], spec.get("decode_seconds", DECODE_SECONDS)),
             sources.stream(),
             total=sources.total,
             workers=spec["workers"],
@@ -49,7 +51,7 @@ def inspect(run: RunFolder) -> None:
     run.finish(**counts, skipped=sources.skipped)
 
 
-def _inspect(run: RunFolder, thumbnail_px: int, source: SourceFile) -> _Outcome:
+def _inspect(run: RunFolder, thumbnail_px: int, decode_seconds: float, source: SourceFile) -> _Outcome:
     if source.refusal:
         return _Outcome(source, _refused(source, *source.refusal))
     try:
@@ -57,11 +59,23 @@ def _inspect(run: RunFolder, thumbnail_px: int, source: SourceFile) -> _Outcome:
     except MemberDamaged as error:
         return _Outcome(source, _refused(source, error.message, error.reason))
     thumbnail = Path(f"{run.path}/output/thumbnails/{source.key}.jpg")
-    return _Outcome(source, inspect_file(source.path, source.name, thumbnail, thumbnail_px=thumbnail_px))
+    try:
+        report = inspect_file(
+            source.path, source.name, thumbnail, thumbnail_px=thumbnail_px, decode_seconds=decode_seconds
+        )
+    except MemoryError:
+        return _lost(source)
+    except Exception as error:  # What nobody foresaw in one file must not cost the others.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the machine's fault, not the file's
+        traceback.print_exc()
+        message = _("The file could not be read (%(error)s).", error=f"{type(error).__name__}: {error}")
+        return _Outcome(source, _refused(source, message, "unreadable"))
+    return _Outcome(source, report)
 
 
 def _lost(source: SourceFile) -> _Outcome:
-    message = _("The file could not be read: its decoder crashed or ran out of memory.")
+    message = _("The file could not be read: its decoder crashed, ran out of memory or took too long.")
     return _Outcome(source, _refused(source, message, "decoder_crashed"))
 
 

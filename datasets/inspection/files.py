@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from datasets.inspection.columns import profile_table
+from datasets.inspection.cpu_limit import cpu_limit
 from datasets.inspection.images import ImageError, load_image, looks_like_text, orientation, signature_format
 from datasets.inspection.looks import Look, look_at
 from datasets.inspection.tables import TableError, text_encoding
@@ -86,12 +87,15 @@ class FileReport:
         return {**fields, "error": to_json(self.error)}
 
 
-def inspect_file(path: Path, name: str, thumbnail: Path | None, *, thumbnail_px: int = 256) -> FileReport:
+def inspect_file(
+    path: Path, name: str, thumbnail: Path | None, *, thumbnail_px: int = 256, decode_seconds: float | None = None
+) -> FileReport:
     """Tell what the file at `path`, known to the user as `name`, is; write its thumbnail if it is an image and no
     thumbnail already.
 
     An image is what has an image's suffix or signature and must decode to its last byte; a table is a .csv or .tsv and
-    must parse; anything else must be UTF-8 text. Memory is bounded whatever the size of the file.
+    must parse; anything else must be UTF-8 text. Memory is bounded whatever the size of the file. An image that takes
+    more than `decode_seconds` of CPU time ends this process.
     """
     size_bytes = path.stat().st_size
     suffix = PurePosixPath(name).suffix.lower()
@@ -103,7 +107,8 @@ def inspect_file(path: Path, name: str, thumbnail: Path | None, *, thumbnail_px:
     try:
         if suffix in IMAGE_SUFFIXES or signature_format(head) is not None:
             found = replace(found, content="image")
-            return _inspect_image(found, source, thumbnail, thumbnail_px)
+            with cpu_limit(decode_seconds):
+                return _inspect_image(found, source, thumbnail, thumbnail_px)
         if suffix in TABLE_SUFFIXES:
             found = replace(found, content="table")
             return _inspect_table(found, path)

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImagePalette, UnidentifiedImageError
 
 from dlmodeler_site.sentences import Sentence as _
 
@@ -47,6 +47,8 @@ _TRANSPOSE = {
 
 # Above the limit Pillow only warns until twice the limit: a small file could then fill the memory.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+# Broken metadata are no one's concern where the pixels are sound.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
@@ -178,6 +180,7 @@ def _load(file: BinaryIO) -> Image.Image:
         _check_pixels(image)
         image.load()
         _check_pixels(image)
+        _settle_mode(image)
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -197,6 +200,27 @@ def _load(file: BinaryIO) -> Image.Image:
 def _check_pixels(image: Image.Image) -> None:
     if image.width * image.height > MAX_PIXELS:
         raise _too_many_pixels(image.width * image.height)
+
+
+def _settle_mode(image: Image.Image) -> None:
+    """Mend or refuse what some of Pillow's readers leave so that nothing can be done with the image.
+
+    The palette of an icon (ICNS) is with its pixels only; a gray TGA with a palette says that its palette places are
+    brightnesses.
+    """
+    if image.mode != image.im.mode:
+        raise ImageError(
+            _(
+                "The %(format)s file is damaged: its header tells pixels of mode %(told)s, they are of mode %(found)s.",
+                format=image.format or "",
+                told=image.mode,
+                found=image.im.mode,
+            ),
+            "corrupt",
+        )
+    if image.mode in ("P", "PA") and image.palette is None:
+        mode = image.im.getpalettemode()
+        image.palette = ImagePalette.ImagePalette(mode, image.im.getpalette(mode, mode))
 
 
 def _too_many_pixels(pixels: int | None) -> ImageError:

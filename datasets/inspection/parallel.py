@@ -2,7 +2,9 @@
 
 import multiprocessing
 import os
+import resource
 import signal
+import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -18,6 +20,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _CHUNK = 32
+# The largest image that is read takes 2 GiB where it is written as AVIF, the greediest of the formats.
+_WORKER_BYTES = 4 << 30
 _PROGRESS_INTERVAL_S = 0.5
 
 _stop: Event
@@ -107,10 +111,18 @@ def _work_on(work: Callable[[Item], Result], chunk: list[Item]) -> list[Result]:
 
 
 def _start_worker(parent: int, stop: Event) -> None:
-    """Tie this worker's life to its parent's, and leave Ctrl-C to the parent."""
+    """Tie this worker's life to its parent's, bound its memory and its words, and leave Ctrl-C to the parent."""
     global _stop
     _stop = stop
     die_with_parent(parent)
+    _least, most = resource.getrlimit(resource.RLIMIT_DATA)
+    if most == resource.RLIM_INFINITY or most > _WORKER_BYTES:
+        resource.setrlimit(resource.RLIMIT_DATA, (_WORKER_BYTES, most))
+    # Decoders in C write a line for each row of pixels that they do not like; only Python's own words reach the log.
+    sys.stderr = open(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 2)
+    os.close(silence)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

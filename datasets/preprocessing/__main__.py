@@ -2,11 +2,13 @@
 
 import json
 import sys
+import traceback
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TextIO
 
+from datasets.inspection.cpu_limit import DECODE_SECONDS
 from datasets.inspection.files import FileReport
 from datasets.inspection.images import ImageError
 from datasets.inspection.names import check_name
@@ -33,6 +35,7 @@ class _Job:
     run: RunFolder
     steps: str
     places: Places
+    decode_seconds: float
 
 
 @lru_cache(maxsize=1)
@@ -92,7 +95,8 @@ def preprocess(run: RunFolder) -> None:
                 output.take(_Outcome((_carried(row),)))
         else:
             on_images = [{"op": step.op, "values": step.values} for step in steps if step not in plan.selections]
-            _process(_Job(run, json.dumps(on_images), places), manifest, output, spec)
+            decode_seconds = spec.get("decode_seconds", DECODE_SECONDS)
+            _process(_Job(run, json.dumps(on_images), places, decode_seconds), manifest, output, spec)
     if output.bad and spec["on_error"] == "fail":
         raise RunError(_failure(output.bad), reason="bad_files")
     output.profiler.finish(run)
@@ -143,15 +147,26 @@ def _process_line(job: _Job, line: str) -> _Outcome:
     plan = _plan(job.steps)
     made = [_carried(row)] if plan.keeps_originals else []
     try:
-        for result in process_file(row["path"], name, plan, job.places, stem=str(row["id"])):
+        results = process_file(
+            row["path"], name, plan, job.places, stem=str(row["id"]), decode_seconds=job.decode_seconds
+        )
+        for result in results:
             made.append(Made({"id": row["id"], "label": row["label"], **result.row}, result.look))
     except ImageError as error:
         return _rejected(job, row, error.message, error.reason)
+    except MemoryError:
+        return _lost_line(job, line)
+    except Exception as error:  # What nobody foresaw in one file must not cost the others.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the machine's fault, not the file's
+        traceback.print_exc()
+        message = _("The file could not be read (%(error)s).", error=f"{type(error).__name__}: {error}")
+        return _rejected(job, row, message, "unreadable")
     return _Outcome(tuple(made))
 
 
 def _lost_line(job: _Job, line: str) -> _Outcome:
-    message = _("Its decoder crashed or ran out of memory on this file.")
+    message = _("Its decoder crashed, ran out of memory or took too long on this file.")
     return _rejected(job, json.loads(line), message, "decoder_crashed")
 
 

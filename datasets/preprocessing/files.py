@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from datasets.inspection.cpu_limit import cpu_limit
 from datasets.inspection.looks import Look, look_at
 from datasets.inspection.thumbnails import write_thumbnail
 from datasets.preprocessing.decoding import read_original
@@ -42,16 +43,20 @@ class Made(NamedTuple):
     look: Look | None = None
 
 
-def process_file(source: str, name: str, plan: Plan, places: Places, *, stem: str) -> Iterator[Made]:
+def process_file(
+    source: str, name: str, plan: Plan, places: Places, *, stem: str, decode_seconds: float | None = None
+) -> Iterator[Made]:
     """Write what the plan makes of the image at `source`, known as `name`, in its format; yield the row of each.
 
     The image itself is left out where the plan keeps originals. A thumbnail is called after `stem` and its copy, or is
-    the result itself, where that is small enough.
+    the result itself, where that is small enough. An image that takes more than `decode_seconds` of CPU time to be
+    decoded ends this process.
 
     Raises:
         ImageError: the source is no sound image, or its format cannot be written.
     """
-    original = read_original(_content(source))
+    with cpu_limit(decode_seconds):
+        original = read_original(_content(source))
     for copy, image in enumerate(results(original.upright, plan, name)):
         if copy == 0 and plan.keeps_originals:
             continue
