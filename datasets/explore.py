@@ -13,9 +13,10 @@ from django.utils.translation import gettext as _
 from datasets.content import browsers_show
 from datasets.models import Data, File
 
-BARS = 20
+BARS = 10
 CLASSES = 20
 GROUPS = 3
+EXTREMES = 16
 COLUMNS = 25
 _SPARK_HEIGHT = 24
 _VALUES = 4
@@ -105,7 +106,7 @@ def groups(data: Data, told: dict[str, Any] | None, page: int | None) -> Page[Gr
     largest = sorted((told or {}).get("largest", ()), key=lambda group: len(group["labels"]) < 2)
     found: Page[Any] = Paginator(largest, GROUPS).get_page(page or 1)
     names = [file["name"] for group in found.object_list for file in group["files"]]
-    by_name = {file.name: file for file in data.files.filter(name__in=names)} if names else {}
+    by_name = {file.name: file for file in data.files.named(names)} if names else {}
     for file in by_name.values():
         file.is_shown = browsers_show(file)
     found.object_list = [
@@ -117,6 +118,34 @@ def groups(data: Data, told: dict[str, Any] | None, page: int | None) -> Page[Gr
         for group in found.object_list
     ]
     return found
+
+
+@dataclass(frozen=True)
+class Extremes:
+    """A page of the very dark or very bright images; `count` are there, the names of `names` of them are told."""
+
+    page: Page[File]
+    count: int
+    names: list[str]
+
+    @property
+    def is_whole(self) -> bool:
+        return len(self.names) == self.count
+
+    @property
+    def names_json(self) -> str:
+        return json.dumps(self.names)
+
+
+def extremes(data: Data, told: dict[str, Any] | None, page: int | None) -> Extremes:
+    """Those that the profile tells; one query."""
+    names: list[str] = (told or {}).get("names", [])
+    found: Page[Any] = Paginator(names, EXTREMES).get_page(page or 1)
+    files = {file.name: file for file in data.files.named(found.object_list)} if names else {}
+    for file in files.values():
+        file.is_shown = browsers_show(file)
+    found.object_list = [files[name] for name in found.object_list if name in files]
+    return Extremes(found, (told or {}).get("count", 0), names)
 
 
 def columns(table: dict[str, Any], page: int | None) -> Page[dict[str, Any]]:

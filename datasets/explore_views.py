@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from datasets.data_views import data_frame
-from datasets.explore import charts, classes, columns, groups
+from datasets.explore import charts, classes, columns, extremes, groups
 from datasets.file_views import mendable
 from datasets.findings import findings
 from datasets.models import Data, File
@@ -22,6 +22,7 @@ from dlmodeler_site.work.models import Status
 
 _data = Data.objects.select_related("dataset__project", "connection")
 _ALIKE = ("duplicates", "near_duplicates")
+_EXTREMES = ("dark", "bright")
 
 
 @login_required
@@ -66,6 +67,17 @@ def data_alike(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_safe
+def data_extremes(request: HttpRequest, pk: int) -> HttpResponse:
+    """A page of the very dark images, or with `?bright=1` of the very bright ones."""
+    data = get_visible(_data, request.user, pk=pk)
+    is_bright = bool(whole_number(request, "bright"))
+    found = extremes(data, profile(data)[_EXTREMES[is_bright]], whole_number(request, "page"))
+    context = data_frame(request, data, "", found=found, is_bright=is_bright)
+    return render(request, "datasets/_extremes.html", mendable(context))
+
+
+@login_required
+@require_safe
 def data_columns(request: HttpRequest, pk: int) -> HttpResponse:
     """A page of the columns of a table (`?table=`, from 0)."""
     data = get_visible(_data, request.user, pk=pk)
@@ -91,6 +103,11 @@ def _explored(data: Data, told: dict[str, Any]) -> dict[str, Any]:
             if told[name] and told[name]["groups"]
         ],
     }
+    context["extremes"] = [
+        {"is_bright": bool(place), "found": extremes(data, told[name], 1)}
+        for place, name in enumerate(_EXTREMES)
+        if told[name] and told[name]["count"]
+    ]
     if told["tables"]:
         context |= _table(data, told["tables"], 0, 1)
     return context

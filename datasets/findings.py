@@ -15,7 +15,6 @@ from datasets.models import Data
 
 FEW_IN_CLASS = 10
 _UNEVEN = 10  # times as many files as another class
-_DARK, _BRIGHT = 32, 232  # of 255
 _SMALL_PX = 32
 _MISSING_SHARE = 0.5
 _NAMED = 5
@@ -192,18 +191,19 @@ def _looks(data: Data, profile: dict[str, Any], files: str) -> Iterator[Finding]
     change = Action(
         _("Preprocess"), f"{reverse('datasets:preprocess', args=[data.project.pk])}?{urlencode({'data': data.pk})}"
     )
-    if count := _below(profile["brightness"], _DARK):
+    if count := _extremes(profile, "dark"):
         yield Finding(
             "info",
             ngettext("%(count)d image is very dark", "%(count)d images are very dark", count) % {"count": count},
             _("There may be nothing to see in them. The brightness step lightens all images."),
-            (change,),
+            (Action(_("Show them"), "#dark"), change),
         )
-    if count := _above(profile["brightness"], _BRIGHT):
+    if count := _extremes(profile, "bright"):
         yield Finding(
             "info",
             ngettext("%(count)d image is very bright", "%(count)d images are very bright", count) % {"count": count},
             _("There may be nothing to see in them: blank pages, or overexposed photos."),
+            (Action(_("Show them"), "#bright"),),
         )
     for side, title in (
         ("width", _("Some images are less than %(px)d pixels wide")),
@@ -218,19 +218,8 @@ def _looks(data: Data, profile: dict[str, Any], files: str) -> Iterator[Finding]
             )
 
 
-def _below(spread: dict[str, Any] | None, limit: float) -> int:
-    """How many lie in bins that end at or below the limit."""
-    if not spread:
-        return 0
-    edges, counts = spread["histogram"]["edges"], spread["histogram"]["counts"]
-    return sum(count for end, count in zip(edges[1:], counts, strict=True) if end <= limit)
-
-
-def _above(spread: dict[str, Any] | None, limit: float) -> int:
-    if not spread:
-        return 0
-    edges, counts = spread["histogram"]["edges"], spread["histogram"]["counts"]
-    return sum(count for start, count in zip(edges[:-1], counts, strict=True) if start >= limit)
+def _extremes(profile: dict[str, Any], name: str) -> int:
+    return int((profile[name] or {}).get("count", 0))
 
 
 def _columns(profile: dict[str, Any]) -> Iterator[Finding]:

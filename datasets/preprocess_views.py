@@ -84,7 +84,9 @@ def preview(request: HttpRequest, project_pk: int) -> HttpResponse:
     if source := form.source():
         try:
             context |= _sample(request, source)
-            if form.steps.forms:
+            if mistake := form.steps.mistake:
+                context["error"] = mistake
+            elif form.steps.forms:
                 context |= _previewed(source, context["file"], form.steps.steps())
         except UserError as error:
             context["error"] = error.message

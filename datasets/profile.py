@@ -29,6 +29,8 @@ _NOTHING: dict[str, Any] = {
     "colour": None,
     "duplicates": None,
     "near_duplicates": None,
+    "dark": None,
+    "bright": None,
     "tables": None,
     "complete": False,
 }

@@ -63,6 +63,11 @@ class DuplicatesSerializer(serializers.Serializer[Any]):
     largest = DuplicateGroupSerializer(many=True, help_text="at most 100")
 
 
+class NamedFilesSerializer(serializers.Serializer[Any]):
+    count = serializers.IntegerField()
+    names = _texts
+
+
 class ValueCountSerializer(serializers.Serializer[Any]):
     value = serializers.CharField()
     count = serializers.IntegerField()
@@ -112,6 +117,12 @@ class ProfileSerializer(serializers.Serializer[Any]):
     colour = ColourSerializer(allow_null=True)
     duplicates = DuplicatesSerializer(allow_null=True, help_text="equal files; null while the run goes on")
     near_duplicates = DuplicatesSerializer(allow_null=True, help_text="images that look alike without being equal")
+    dark = NamedFilesSerializer(
+        allow_null=True, help_text="images of a mean luma up to 32; names of at most 500, the darkest first"
+    )
+    bright = NamedFilesSerializer(
+        allow_null=True, help_text="images of a mean luma from 232; names of at most 500, the brightest first"
+    )
     columns = ColumnSerializer(many=True, allow_null=True, help_text="of the only table")
     tables = TableSerializer(many=True, allow_null=True, help_text="at most 20")
     complete = serializers.BooleanField(help_text="false while the run goes on")

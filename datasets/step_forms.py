@@ -92,6 +92,19 @@ class StepList:
     def steps(self) -> list[dict[str, Any]]:
         return [form.step() for form in self.forms]
 
+    @property
+    def mistake(self) -> str:
+        """The first value that makes no sense, in words."""
+        for number, form in enumerate(self.forms, 1):
+            for name, messages in form.errors.items():
+                where = form[name].label if name in form.fields else form.title
+                return gettext("Step %(step)d, %(field)s: %(message)s") % {
+                    "step": number,
+                    "field": where,
+                    "message": messages[0],
+                }
+        return ""
+
     def add_errors(self, details: Sequence[dict[str, Any]]) -> bool:
         """Show mistakes (`StepError.details`) on their steps and fields; answers whether any is shown."""
         placed = [detail for detail in details if detail["step"] is not None and detail["step"] < len(self.forms)]
@@ -161,7 +174,9 @@ def _field(parameter: Parameter) -> forms.Field:
 def _number_field(parameter: Number, title: str) -> forms.Field:
     kind: type[forms.Field] = forms.IntegerField if parameter.is_integer else forms.FloatField
     limits: dict[str, Any] = {"min_value": parameter.minimum, "max_value": parameter.maximum}
-    errors = {"required": gettext("Give a number, or remove this step.")}
+    ends = {"least": f"{parameter.minimum:.12g}", "most": f"{parameter.maximum:.12g}"}
+    outside = gettext("Give a number from %(least)s to %(most)s.") % ends
+    errors = {"required": gettext("Give a number, or remove this step."), "min_value": outside, "max_value": outside}
     field = kind(label=title, initial=f"{parameter.default:g}", error_messages=errors, **limits)
     field.widget.attrs["step"] = 1 if parameter.is_integer else "any"
     return field

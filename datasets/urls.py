@@ -59,6 +59,7 @@ urlpatterns = [
     path("data/<int:pk>/explore/now/", explore_views.data_explore_now, name="data-explore-now"),
     path("data/<int:pk>/explore/classes/", explore_views.data_classes, name="data-classes"),
     path("data/<int:pk>/explore/alike/", explore_views.data_alike, name="data-alike"),
+    path("data/<int:pk>/explore/extremes/", explore_views.data_extremes, name="data-extremes"),
     path("data/<int:pk>/explore/columns/", explore_views.data_columns, name="data-columns"),
     path("data/<int:pk>/status/", data_views.data_status, name="data-status"),
     path("data/<int:pk>/status-cell/", data_views.data_status_cell, name="data-status-cell"),

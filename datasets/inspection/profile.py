@@ -23,6 +23,8 @@ _DIGEST_BYTES = 16
 _LABELS, _LABELS_SIZE = 1000, 100_000
 _GROUPS, _GROUP_FILES, _GROUPS_SIZE = 100, 20, 80_000
 _TABLES, _TABLES_SIZE = 20, 300_000
+_DARK, _BRIGHT = 32, 232  # mean luma of 255 up to which, and from which, there may be nothing to see
+_NAMED, _NAMED_SIZE = 500, 30_000
 _KINDS = 100  # different formats, modes and reasons told
 _NO_FINGERPRINT = bytes(SIZE_BYTES)
 # The numbers whose spread is told, and whether their histogram is logarithmic.
@@ -114,6 +116,8 @@ class Profiler:
             "colour": dict(zip(("red", "green", "blue"), colour.tolist(), strict=True)) if self._looks else None,
             "duplicates": None,
             "near_duplicates": None,
+            "dark": None,
+            "bright": None,
             "tables": None,
             "complete": complete,
         }
@@ -121,6 +125,7 @@ class Profiler:
             found["size_bytes"]["total"] = self.total_bytes
         if complete:
             found["duplicates"], found["near_duplicates"] = self._kept.duplicates()
+            found["dark"], found["bright"] = self._kept.extremes()
         found["tables"] = _fitting(self._tables) or None
         return found
 
@@ -182,6 +187,27 @@ class _Kept:
         near = near_groups([text.hex() if text != _NO_FINGERPRINT else "" for text in texts])
         near = [group for group in near if (digests[group] != digests[group[0]]).any()]
         return self._told(equal_groups(digests), order), self._told(near, order)
+
+    def extremes(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Very dark images, the darkest first, and very bright ones, the brightest first."""
+        prints = np.frombuffer(self._prints, np.uint8).reshape(-1, SIZE_BYTES)
+        places = np.flatnonzero(prints.any(axis=1))
+        luma = prints[places, 16:19] @ LUMA
+        return (
+            self._told_names(places[np.flatnonzero(luma <= _DARK)], luma[luma <= _DARK]),
+            self._told_names(places[np.flatnonzero(luma >= _BRIGHT)], -luma[luma >= _BRIGHT]),
+        )
+
+    def _told_names(self, places: NDArray[np.intp], keys: NDArray[np.float32]) -> dict[str, Any]:
+        names: list[str] = []
+        size = 0
+        for place in sorted(range(len(places)), key=lambda each: (keys[each], self._name(int(places[each]))))[:_NAMED]:
+            name = self._name(int(places[place])).decode()
+            size += len(json.dumps(name))
+            if size > _NAMED_SIZE:
+                break
+            names.append(name)
+        return {"count": len(places), "names": names}
 
     def _name(self, place: int) -> bytes:
         return bytes(self._names[self._ends[place] : self._ends[place + 1]])

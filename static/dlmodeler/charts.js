@@ -18,7 +18,13 @@
     return loading;
   }
 
-  const number = (value) => (value === null || value === undefined ? "–" : Number(value).toPrecision(4).replace(/\.?0+$/, ""));
+  const whole = new Intl.NumberFormat(document.documentElement.lang || "en");
+  function number(value) {
+    if (value === null || value === undefined) return "–";
+    return Number.isInteger(Number(value)) ? whole.format(value) : String(Number(Number(value).toPrecision(4)));
+  }
+  /** As short as an axis needs it. */
+  const rough = (value) => (Math.abs(value) >= 100 ? whole.format(Math.round(value)) : String(Number(value.toPrecision(2))));
 
   // ECharts' own tooltip is text with style attributes, which the content policy forbids; elements are not.
   function tip(title, pairs) {
@@ -101,6 +107,7 @@
     /** {labels: [text, …], values: [number, …]}: one horizontal bar for each label. */
     bars: {
       ...still,
+      leastHeight: (data) => 40 + 20 * data.labels.length,
       isEmpty: (data) => data.labels.length === 0,
       option(data) {
         const option = common();
@@ -108,7 +115,7 @@
           ...option,
           grid: { top: 8, right: 48, bottom: 8, left: 8, containLabel: true },
           tooltip: { ...option.tooltip, formatter: (points) => tip(points[0].name, [["", points[0].value]]) },
-          xAxis: valueAxis,
+          xAxis: { ...valueAxis, minInterval: 1, splitNumber: 4 },
           yAxis: namedAxis(data.labels, { inverse: true, axisLabel: { color: INK, width: 120, overflow: "truncate", interval: 0 } }),
           series: [{ type: "bar", data: data.values, barMaxWidth: 18, itemStyle: { color: COLOURS[0], borderRadius: [0, 4, 4, 0] }, label: { show: true, position: "right", color: INK, formatter: (point) => number(point.value) } }],
         };
@@ -125,10 +132,10 @@
         const range = (place) => `${shown(data.edges[place])} – ${shown(data.edges[place + 1])}`;
         return {
           ...option,
-          grid: { top: 12, right: 12, bottom: 4, left: 4, containLabel: true },
+          grid: { top: 30, right: 12, bottom: 4, left: 4, containLabel: true },
           tooltip: { ...option.tooltip, axisPointer: { type: "shadow" }, formatter: (points) => tip(range(points[0].dataIndex), [[words.files, points[0].value]]) },
-          xAxis: namedAxis(data.counts.map((_, place) => shown(data.edges[place])), { axisLabel: { color: INK, hideOverlap: true } }),
-          yAxis: { ...valueAxis, minInterval: 1, splitNumber: 4 },
+          xAxis: namedAxis(data.counts.map((_, place) => (data.unit === "bytes" ? bytes : rough)(data.edges[place])), { axisLabel: { color: INK, hideOverlap: true } }),
+          yAxis: { ...valueAxis, minInterval: 1, splitNumber: 4, name: words.files, nameTextStyle: { color: INK, align: "left" } },
           series: [{ type: "bar", data: data.counts, barCategoryGap: "4%", barMaxWidth: 48, itemStyle: { color: COLOURS[0] } }],
         };
       },
@@ -187,6 +194,7 @@
       if (kind.isEmpty(data)) return;
       const echarts = await loadECharts(figure.dataset.echarts);
       if (!chart) {
+        if (kind.leastHeight) canvas.style.minBlockSize = `${kind.leastHeight(data)}px`;
         chart = echarts.init(canvas, null, { renderer: "canvas" });
         const sized = new ResizeObserver(() => {
           if (figure.isConnected) chart.resize();

@@ -86,7 +86,7 @@ def test_findings_say_what_is_wrong_and_how_to_mend_it(photos: Data) -> None:
     ]
     assert "1 file has no label" in found
     assert "“forest” (2)" in found["1 class has fewer than 10 files"].why
-    assert "1 image is very dark" in found
+    assert found["1 image is very dark"].actions[0].href == "#dark"
     assert found["Some images are less than 32 pixels wide"].actions[0].href.endswith("?max_width=31")
 
 
@@ -107,7 +107,7 @@ def test_labels_that_differ_in_writing_alone_are_found(cast: Cast) -> None:
 
 def test_the_page_draws_charts_classes_and_groups(cast: Cast, photos: Data, django_assert_num_queries: Any) -> None:
     client = browser(cast.bob)
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         shown = client.get(page("data-explore", photos.pk)).text
     charts = dict(re.findall(r'<script id="chart-(\w+)" type="application/json">(.*?)</script>', shown))
     assert list(charts) == ["classes", "width", "height", "aspect", "size_bytes", "brightness", "saturation", "colour"]
@@ -118,6 +118,9 @@ def test_the_page_draws_charts_classes_and_groups(cast: Cast, photos: Data, djan
     assert "Not an image" in shown
     alike = client.get(page("data-alike", photos.pk)).text
     assert [alike.index(name) for name in ("a.png", "b.png")] == sorted(alike.index(n) for n in ("a.png", "b.png"))
+    assert 'id="dark"' in shown
+    assert 'id="bright"' not in shown
+    assert 'data-file="dark.png"' in client.get(page("data-extremes", photos.pk)).text
     classes = client.get(page("data-classes", photos.pk)).text
     assert f"{page('data-files', photos.pk)}?label=forest" in classes
 

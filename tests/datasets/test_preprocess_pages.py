@@ -94,7 +94,7 @@ class TestForm:
     @pytest.mark.parametrize(
         ("step", "words"),
         [
-            ({"op": "rotate", "degrees": "400"}, "less than or equal to 360"),
+            ({"op": "rotate", "degrees": "400"}, "Give a number from -360 to 360."),
             ({"op": "resize", "width": "20"}, "Give a number, or remove this step."),
             (
                 {"op": "crop", "x_percent": 50, "y_percent": 0, "width_percent": 60, "height_percent": 9},

@@ -216,6 +216,16 @@ class TestProfiler:
         assert sum(found["colour"]["red"]) == pytest.approx(4, abs=0.1)
         assert 0 < found["brightness"]["min"] <= found["brightness"]["max"] < 255
 
+    def test_very_dark_and_very_bright_images_are_named(self):
+        profiler = Profiler()
+        for level in (0, 31, 60, 225, 240, 255):
+            image = Image.new("RGB", (40, 40), (level, level, level))
+            profiler.add(self.row(f"{level}.png", image), look=look_at(image))
+        profiler.add(self.row("text.txt", Image.new("L", (8, 8)), content="text", fingerprint=None))
+        found = profiler.profile(complete=True)
+        assert found["dark"] == {"count": 2, "names": ["0.png", "31.png"]}
+        assert found["bright"] == {"count": 2, "names": ["255.png", "240.png"]}
+
     def test_it_stays_small_whatever_it_is_given(self):
         profiler = Profiler()
         image = Image.new("L", (8, 8))

@@ -103,8 +103,8 @@ def _to_upload(folder: Path, by_label: dict[str, list[bytes]], archive: bytes) -
     photos.mkdir(parents=True)
     for number, photo in enumerate(by_label["sea"][:14]):
         (photos / f"{gallery.LONG if number == 0 else number}.jpg").write_bytes(photo)
-    (photos / "program.exe").write_bytes(b"MZ")
-    (photos / "page.html").write_bytes(b"<p>")
+    for name in ("empty.jpg", "control\x01character.jpg", f"{gallery.LONG}.zip"):
+        (photos / name).write_bytes(b"" if name == "empty.jpg" else b"no image")
     (photos / ".DS_Store").write_bytes(b"junk")
     (folder / "landscapes.zip").write_bytes(archive)
     return [photos, folder / "landscapes.zip"]
@@ -204,7 +204,7 @@ def _upload(page: Page, files: list[Path], *, slow: bool = False) -> None:
         expect(page.locator("[data-upload-state]")).to_be_visible()
         page.wait_for_timeout(4000)
     else:
-        expect(page.locator("[data-upload-done]")).to_be_visible(timeout=60_000)
+        expect(page.locator("[data-upload-result]")).to_be_visible(timeout=60_000)
 
 
 def _bulk_delete(page: Page) -> None:
@@ -307,19 +307,17 @@ def _wrong_connection(page: Page) -> None:
 
 def _browse(page: Page) -> None:
     page.locator(".dlm-browser").scroll_into_view_if_needed()
-    for _level in range(2):
-        page.locator(
-            ".dlm-node-twist[aria-expanded=false], .dlm-browser li[aria-expanded=false] .dlm-node-twist"
-        ).last.click()
+    for folder in ("연구실", "landscapes", "2026"):
+        page.locator(".dlm-node-row", has_text=folder).first.locator(".dlm-node-twist").click()
         page.wait_for_load_state("networkidle")
         page.wait_for_timeout(300)
-    page.locator(".dlm-node-row").nth(1).click()
+    page.locator(".dlm-node-row", has_text="바다").click()
 
 
 def _import(page: Page) -> None:
     page.fill("[name=name]", f"import of {page.evaluate('Date.now()')}")
-    page.locator(".dlm-node-twist").first.click()
+    page.locator(".dlm-node-row", has_text="연구실").locator(".dlm-node-twist").click()
     page.wait_for_load_state("networkidle")
-    page.locator(".dlm-node-row", has_text="landscapes").last.click()
+    page.locator(".dlm-node-row", has_text="landscapes").click()
     page.locator(".dlm-form-actions button[type=submit]").click()
     page.wait_for_url("**/data/*/")

@@ -20,6 +20,14 @@ from tests.e2e.browser import browser, log_in, new_page, no_overflow
 from tests.e2e.data_pages import Shot
 from tests.e2e.site import PASSWORD, USERNAME, RunningSite, running_site
 
+SEEN = """async () => {
+  for (let y = 0; y < document.body.scrollHeight; y += 700) {
+    scrollTo(0, y);
+    await new Promise((then) => setTimeout(then, 60));
+  }
+  document.activeElement?.blur();
+  scrollTo(0, 0);
+}"""
 WIDTHS, LOCALES = (1440, 390), ("en-US", "ko-KR")
 LONG_NAME = (
     "A very long name of something that somebody gave without thinking of how it looks in a narrow window 한국어"
@@ -107,6 +115,7 @@ def pages(ids: dict[str, Any]) -> dict[str, str]:
 def shoot(page: Page, address: str, shot: Shot, target: Path) -> list[str]:
     """Open the page, wait until it is calm, and take the picture; answers what is wrong with it."""
     answer = page.goto(address + shot.path)
+    page.evaluate("sessionStorage.clear()")
     page.wait_for_load_state("networkidle")
     wrong = []
     if shot.act:
@@ -115,6 +124,9 @@ def shoot(page: Page, address: str, shot: Shot, target: Path) -> list[str]:
         except (PlaywrightError, AssertionError) as error:
             wrong.append(f"not done: {error}")
     page.wait_for_timeout(400)
+    if shot.is_whole:  # pictures are loaded when they are seen
+        page.evaluate(SEEN)
+        page.wait_for_load_state("networkidle")
     page.screenshot(path=target, full_page=shot.is_whole)
     if not no_overflow(page):
         wrong.append("wider than the window")
