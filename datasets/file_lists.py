@@ -12,7 +12,8 @@ from functools import lru_cache
 from typing import Any, overload
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
+from django.db.models.expressions import OrderBy
 from django.utils.translation import gettext as _
 
 from datasets.models import Data, File
@@ -22,12 +23,18 @@ from dlmodeler_site.parameters import as_whole_number
 from dlmodeler_site.work.models import Status
 
 KIB = 1024
-ORDERS = {
+_PIXELS = F("width") * F("height")
+ORDERS: dict[str, tuple[Any, ...]] = {
     "": ("pk",),
     "name": ("name",),
     "-name": ("-name",),
     "size": ("size_bytes", "pk"),
     "-size": ("-size_bytes", "-pk"),
+    # The whole index of facts, so that nothing is sorted.
+    "label": ("label", "state", "content", "size_bytes", "width", "height", "pk"),
+    "-label": ("-label", "-state", "-content", "-size_bytes", "-width", "-height", "-pk"),
+    "pixels": (OrderBy(_PIXELS, nulls_last=True), "pk"),
+    "-pixels": (OrderBy(_PIXELS, descending=True, nulls_last=True), "-pk"),
 }
 Ends = tuple[int | None, int | None]
 _PER_PAGE = 100

@@ -185,6 +185,9 @@ def test_it_is_shown_while_it_comes(cast: Cast, photos: Data) -> None:
         {"state": "rejected"},
         {"state": "ok", "sort": "-name"},
         {"label": "sea", "sort": "size"},
+        {"sort": "label"},
+        {"sort": "-label", "state": "ok"},
+        {"sort": "-pixels", "state": "ok"},
         {"unlabelled": "1", "sort": "name"},
         {"min_kb": "10", "max_kb": "20.5"},
         {"min_width": "30", "max_height": "200", "state": "ok", "sort": "name"},
@@ -209,7 +212,20 @@ def test_every_page_of_every_filter_holds_what_it_should(many: Data, query: dict
             and (file.height or 0) <= int(query.get("max_height", 999))
         )
 
-    keys: dict[str, Any] = {"name": lambda file: file.name, "size": lambda file: (file.size_bytes, file.pk)}
+    keys: dict[str, Any] = {
+        "name": lambda file: file.name,
+        "size": lambda file: (file.size_bytes, file.pk),
+        "label": lambda file: (
+            file.label,
+            file.state,
+            file.content,
+            file.size_bytes,
+            file.width or -1,
+            file.height,
+            file.pk,
+        ),
+        "pixels": lambda file: (file.width * file.height, file.pk),
+    }
     order = query.get("sort", "")
     expected = sorted(filter(is_wanted, many.files.all()), key=keys.get(order.lstrip("-"), lambda file: file.pk))
     if order.startswith("-"):
