@@ -60,6 +60,28 @@ def test_keys_walk_through_enlarged_files_and_over_the_borders_of_pages(opened: 
     expect(page.locator("[data-mend-selected]")).to_have_text("1 selected")
 
 
+def test_swipes_walk_through_enlarged_files(opened: Page) -> None:
+    page, name = opened, opened.locator("[data-lightbox-name]")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.locator("[data-lightbox]").nth(8).click()
+    expect(name).to_have_text("08.png")
+    for x, y, shown in ((-150, 10, "09.png"), (-150, -20, "10.png"), (30, 0, "10.png"), (60, 200, "10.png")):
+        swipe(page, x, y)
+        expect(name).to_have_text(shown)
+    swipe(page, 150, 0)
+    expect(name).to_have_text("09.png")
+
+
+def swipe(page: Page, x: int, y: int) -> None:
+    """With one finger from the middle of the window."""
+    session = page.context.new_cdp_session(page)
+    session.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    for kind, share in (("touchStart", 0.0), ("touchMove", 0.5), ("touchMove", 1.0)):
+        point = {"x": 195 + share * x, "y": 400 + share * y}
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
 def test_files_are_chosen_changed_and_made_a_new_version(opened: Page, photos: Data) -> None:
     page, boxes = opened, opened.locator("[data-choose]")
     boxes.nth(1).click()
