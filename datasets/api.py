@@ -9,6 +9,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, UnsupportedMediaType
+from rest_framework.filters import OrderingFilter, SearchFilter
 from rest_framework.mixins import ListModelMixin
 from rest_framework.parsers import BaseParser, DataAndFiles, JSONParser
 from rest_framework.request import Request
@@ -201,12 +202,24 @@ class UnreadMultipart(BaseParser):
         return DataAndFiles({}, {})
 
 
+class _FileSearch(SearchFilter):
+    """Each word in the name or the label. Found in two indexes; both in one condition would read every row."""
+
+    def filter_queryset(self, request: Request, queryset: Any, view: Any) -> Any:
+        files = queryset.order_by()
+        for word in self.get_search_terms(request):
+            named, labelled = files.filter(name__icontains=word), files.filter(label__icontains=word)
+            queryset = queryset.filter(pk__in=named.values("pk").union(labelled.values("pk")))
+        return queryset
+
+
 class DataFileViewSet(ListModelMixin, ScopedViewSet):
     """The files of one data."""
 
     queryset = File.objects.all()
     serializer_class = FileSerializer
     parser_classes = (UnreadMultipart, JSONParser)
+    filter_backends = (_FileSearch, OrderingFilter)
     search_fields = ("name", "label")
     ordering_fields = ("id", "name", "size_bytes", "label")
 

@@ -134,12 +134,12 @@ def prepare_export(export: Export, run: RunFolder) -> dict[str, Any]:
 def _what_is_there(export: Export, storage: ObjectStorage) -> dict[str, str]:
     """The ETags of objects that lie where files are to go and are of the same size, by the files' names."""
     found: dict[str, str] = {}
-    sound = export.data.files.filter(state=File.State.OK)
     for listing in storage.walk(export.prefix):
         if Export.objects.filter(pk=export.pk, stop_requested=True).exists():
             raise StopRequested
         objects = {each.path[len(export.prefix) :]: each for each in listing.objects}
-        for name, size_bytes in sound.filter(name__in=objects).values_list("name", "size_bytes"):
+        sound = export.data.files.named(objects).filter(state=File.State.OK)
+        for name, size_bytes in sound.values_list("name", "size_bytes"):
             if objects[name].size_bytes == size_bytes:
                 found[name] = objects[name].etag
     return found

@@ -40,7 +40,7 @@ def missing(data: Data, offers: Sequence[Offer], *, labels_from_folders: bool, u
 
 def _missing(data: Data, offers: Sequence[Offer], labels_from_folders: bool, unzip: bool) -> Iterator[Offer]:
     names = [_name(offer.name) for offer in offers]
-    taken = {file.name: file for file in data.files.filter(name__in=names, state=File.State.PENDING)}
+    taken = {file.name: file for file in data.files.named(names).filter(state=File.State.PENDING)}
     for offer, name in zip(offers, names, strict=True):
         file = taken.get(name)
         if file is None or file.size_bytes != offer.size_bytes or unzip != (file.source == File.Source.ARCHIVE):

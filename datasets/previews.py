@@ -9,10 +9,9 @@ from django.utils.translation import gettext as _
 
 from datasets.inspection.tables import TableError, read_rows
 from datasets.models import Data, File
-from datasets.preprocessing import drop_duplicates, split
 from datasets.preprocessing.operation import Step
 from datasets.samples import random_files
-from datasets.selections import Selected, selected
+from datasets.selections import COMPARING, Selected, selected
 from datasets.versions import checked_steps
 from dlmodeler_site.errors import Conflict, UserError
 from dlmodeler_site.sentences import joined
@@ -22,7 +21,6 @@ from dlmodeler_site.work.models import Status
 MAX_PIXELS = 25_000_000
 # Comparing each file with each takes seconds beyond this; it is left to the run.
 MAX_COUNTED = 30_000
-COMPARING = (drop_duplicates.OPERATION.name, split.OPERATION.name)
 TABLE_ROWS = 20
 TABLE_COLUMNS = 30
 # Several large images decoded at once would fill the web process's memory.

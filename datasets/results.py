@@ -78,7 +78,7 @@ def _counted(data: Data, rows: list[dict[str, Any]]) -> set[str]:
     members = [row["name"] for row in rows if row["id"] is None]
     if not members:
         return set()
-    return {file.thumbnail_key for file in data.files.filter(name__in=members, has_thumbnail=True).only("data")}
+    return {file.thumbnail_key for file in data.files.named(members).filter(has_thumbnail=True).only("data")}
 
 
 def _source(run: RunFolder, file: str, fetched: str) -> Path:

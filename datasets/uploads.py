@@ -309,7 +309,7 @@ def _keep(data: Data, batch: list[_File]) -> dict[str, str]:
         # RACE: a commit must come before or after, never between the bytes and the rows.
         status = Data.objects.select_for_update().filter(pk=data.pk).values_list("status", flat=True).first()
         check_open(data, status or Status.CANCELLED)
-        stored = data.files.filter(name__in=[file.name for file in batch]).exclude(sha256="")
+        stored = data.files.named(file.name for file in batch).exclude(sha256="")
         stored_keys = {file.name: file.key_in(data) for file in stored}
         blocked = {puts[name].key for name in _blocked_by_files(data, batch)}
         blocked |= _put([put for put in ahead if put.key not in blocked])
@@ -335,7 +335,7 @@ def _blocked_by_files(data: Data, batch: list[_File]) -> set[str]:
     folders = {parent for each in parents.values() for parent in each}
     if not folders:
         return set()
-    in_place = data.files.filter(name__in=folders).exclude(sha256="").exclude(source=File.Source.ARCHIVE)
+    in_place = data.files.named(folders).exclude(sha256="").exclude(source=File.Source.ARCHIVE)
     files = set(in_place.values_list("name", flat=True))
     return {name for name, each in parents.items() if not files.isdisjoint(each)}
 

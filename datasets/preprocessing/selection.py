@@ -33,13 +33,15 @@ class Effect:
 class Files:
     """The files in their order, column by column: under 400 bytes each, so that 200,000 fit into 80 MB.
 
-    `kept` tells which are still there. `rejected_count`: files that were refused and so are not listed.
+    `kept` tells which are still there. `several`: places that stand for so many nameless files of a label.
+    `rejected_count`: files that were refused and so are not listed.
     """
 
     names: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     sha256s: list[str] = field(default_factory=list)
     fingerprints: list[str] = field(default_factory=list)
+    several: dict[int, int] = field(default_factory=dict)
     rejected_count: int = 0
 
     @classmethod
@@ -54,6 +56,14 @@ class Files:
             files.fingerprints.append(row["fingerprint"])
         return files
 
+    def add_several(self, label: str, count: int) -> None:
+        """Files of which nothing but the label is to be known."""
+        self.several[len(self.names)] = count
+        self.names.append("")
+        self.labels.append(label)
+        self.sha256s.append("")
+        self.fingerprints.append("")
+
     @cached_property
     def kept(self) -> bytearray:
         """One byte for each file, 1 or 0."""
@@ -62,7 +72,11 @@ class Files:
     @property
     def count(self) -> int:
         """How many files are still there."""
-        return self.kept.count(1)
+        return self._count(self.indices()) if self.several else self.kept.count(1)
+
+    def _count(self, places: Sequence[int]) -> int:
+        """How many files are in these places."""
+        return sum(self.several.get(place, 1) for place in places) if self.several else len(places)
 
     def indices(self) -> list[int]:
         """The files that are still there, in order."""
@@ -82,19 +96,18 @@ class Files:
 
     @cached_property
     def _places(self) -> dict[str, int]:
-        return {name: place for place, name in enumerate(self.names)}
+        return {name: place for place, name in enumerate(self.names) if place not in self.several}
 
     def drop(self, places: Sequence[int]) -> Effect:
         for place in places:
             self.kept[place] = 0
-        return Effect(dropped=len(places))
+        return Effect(dropped=self._count(places))
 
     def relabel(self, places: Sequence[int], label: str) -> Effect:
-        changed = 0
-        for place in places:
-            changed += self.labels[place] != label
+        changed = [place for place in places if self.labels[place] != label]
+        for place in changed:
             self.labels[place] = label
-        return Effect(relabelled=changed)
+        return Effect(relabelled=self._count(changed))
 
 
 def unknown_names(names: Sequence[str], *, parameter: str) -> SelectionError:

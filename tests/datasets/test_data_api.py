@@ -104,6 +104,20 @@ def test_the_queries_of_a_file_list_do_not_grow(cast: Cast, count: int, django_a
     assert len(answer.json()["results"]) == min(count, 200)
 
 
+@pytest.mark.parametrize("count", [5, 2500])
+def test_the_queries_of_a_sample_do_not_grow(cast: Cast, count: int, django_assert_num_queries: Any) -> None:
+    data = Data.objects.create(dataset=make_dataset(cast.project), name="many", slug="many")
+    make_rows(data, count)
+    with django_assert_num_queries(3):
+        assert len(random_files(data, 12)) == min(count, 12)
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="each database tells its plans differently")
+def test_files_are_looked_up_by_their_names_whatever_else_is_asked(cast: Cast, photos: Data) -> None:
+    plan = photos.files.named(["0.png", "1.png"]).filter(state=File.State.OK).order_by("pk").explain()
+    assert "data_id=? AND name=?" in plan
+
+
 def test_samples_are_sound_different_and_equally_likely(cast: Cast, photos: Data) -> None:
     photos.files.filter(name="3.png").update(state=File.State.REJECTED)
     client = api(cast.bob)

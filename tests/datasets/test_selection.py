@@ -66,6 +66,20 @@ class TestSteps:
             ("3.jpg", "c"),
         ]
 
+    def test_unnamed_files_are_counted_by_their_labels_alone(self):
+        steps = (
+            {"op": "exclude", "files": ["1.jpg", "2.jpg"]},
+            {"op": "relabel", "files": ["3.jpg"], "label": "a"},
+            {"op": "rename_label", "from": "a", "to": "c"},
+            {"op": "rename_label", "from": "b", "to": "c"},
+        )
+        listed, counted = numbered(100), files(*((f"{n}.jpg", "ab"[n % 2], f"{n:064}", "") for n in (1, 2, 3)))
+        counted.add_several("a", 49)
+        counted.add_several("b", 48)
+        assert counted.count == listed.count == 100
+        assert run(counted, *steps) == run(listed, *steps)
+        assert counted.count == listed.count == 98
+
     def test_unknown_names_are_told(self):
         with pytest.raises(SelectionError) as caught:
             run(numbered(3), {"op": "exclude", "files": [f"{n}.png" for n in range(30)]})
