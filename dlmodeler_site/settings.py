@@ -266,6 +266,7 @@ SPECTACULAR_SETTINGS = {
         "WorkStatusEnum": "dlmodeler_site.work.models.Status",
         "DeploymentStatusEnum": "deployments.models.Deployment.Status",
         "RoleEnum": "dlmodeler_site.access.Role",
+        "DataKindEnum": "datasets.models.Data.Kind",
     },
 }
 

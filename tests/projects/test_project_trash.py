@@ -75,7 +75,7 @@ def test_a_deleted_project_is_seen_by_nobody_and_comes_back_whole(cast: Cast) ->
     (entry,) = api(cast.alice).get(reverse("api-trash-projects")).json()["results"]
     expected = {"kind": "project", "name": "Landscapes", "deleted_by": "alice", "contents": 1}
     assert expected.items() <= entry.items()
-    assert entry["size_bytes"] == data.size_bytes
+    assert entry["size_bytes"] == data.disk_bytes
     assert api(cast.bob).get(reverse("api-trash-projects")).json()["count"] == 0
     restored = api(cast.alice).post(reverse("api-trash-project-restore", args=[cast.project.pk]))
     assert restored.json()["members"][0] == {"username": "alice", "role": "owner"}
