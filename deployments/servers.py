@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,9 @@ from jobs.models import InstanceKind
 log = logging.getLogger(__name__)
 
 LOG_MAX_BYTES = 2_000_000
-FETCH_PATIENCE_S = 0.1
+_FETCHES = 8  # bundles at once
+_FETCH_PATIENCE_S = 0.1  # once for each start: what lies here already is here by then
+_FETCH_IS_TOLD_S = 3
 _LOG_PREFIX = re.compile(r"^\d{4}-\d\d-\d\d [\d:,]+ \w+ [\w.]+: ")
 
 
@@ -72,6 +74,8 @@ class Server:
     killed_because: str = ""
     given_up: bool = False
     fetching: Future[Path] | None = None
+    fetching_since: float = 0.0
+    failed_fetches: int = 0
     bundle: Path | None = None
     client: ModelServerClient = field(init=False)
 
@@ -85,7 +89,7 @@ class ModelServers:
     def __init__(self, timing: Timing | None = None) -> None:
         self.timing = timing or Timing()
         self._servers: dict[int, Server] = {}
-        self._fetchers = ThreadPoolExecutor(2, thread_name_prefix="bundle")
+        self._fetchers = ThreadPoolExecutor(_FETCHES, thread_name_prefix="bundle")
 
     def reconcile(self) -> None:
         """One round, which waits for nobody."""
@@ -170,20 +174,34 @@ class ModelServers:
 
     def _has_bundle(self, server: Server) -> bool:
         """Whether the bundle is on this machine; fetching it, where it is elsewhere, keeps no other server waiting."""
+        patience_s, now = 0.0, time.monotonic()
         if server.fetching is None:
+            patience_s, server.fetching_since = _FETCH_PATIENCE_S, now
             server.fetching = self._fetchers.submit(workspace().local_tree, server.deployment.bundle_key)
+        if not wait([server.fetching], timeout=patience_s).done:
+            if now - server.fetching_since > _FETCH_IS_TOLD_S:
+                _tell(server, server.deployment.error or _being_fetched())
+            return False
         try:
-            server.bundle = server.fetching.result(timeout=FETCH_PATIENCE_S)
-        except TimeoutError:
-            return False
+            server.bundle = server.fetching.result()
         except Exception as error:
-            server.fetching, server.start_due = None, time.monotonic() + self.timing.backoff_max_s
-            if not isinstance(error, WorkspaceUnavailable):
-                raise
-            _move(server.deployment, Deployment.Status.STARTING, error=error.message)
+            self._not_fetched(server, error)
             return False
-        server.fetching = None  # at the next start it counts as used again
+        server.fetching, server.failed_fetches = None, 0  # at the next start it counts as used again
+        if server.deployment.error == _being_fetched():
+            _tell(server, "")
         return True
+
+    def _not_fetched(self, server: Server, error: Exception) -> None:
+        server.fetching, server.failed_fetches = None, server.failed_fetches + 1
+        wait_s = min(self.timing.backoff_first_s * 2 ** (server.failed_fetches - 1), self.timing.backoff_max_s)
+        server.start_due = time.monotonic() + wait_s
+        if isinstance(error, WorkspaceUnavailable):
+            _tell(server, error.message)
+            return
+        log.error("deployment %s: its bundle could not be fetched", server.deployment.pk, exc_info=error)
+        cause = (isinstance(error, OSError) and error.strerror) or type(error).__name__
+        _tell(server, _("The model could not be fetched from the storage of files (%(cause)s).", cause=cause))
 
     def _check_health(self, server: Server) -> None:
         now = time.monotonic()
@@ -295,6 +313,15 @@ def _move(deployment: Deployment, status: str, **values: Any) -> None:
     same = {"pk": deployment.pk, "wanted": deployment.wanted, "generation": deployment.generation}
     if Deployment.objects.filter(**same).update(status=status, **values):
         deployment.status, deployment.error = status, values["error"]
+
+
+def _tell(server: Server, error: str) -> None:
+    """Why the deployment has not started yet."""
+    _move(server.deployment, Deployment.Status.STARTING, error=error)
+
+
+def _being_fetched() -> str:
+    return _("The model is being fetched from the storage of files. The deployment starts as soon as it is here.")
 
 
 def _resources(deployment: Deployment) -> Resources:

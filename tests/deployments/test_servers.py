@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from deployments.servers import Timing
 from deployments.sockets import client_of, socket_path
 from dlmodeler_site.sentences import to_json
 from dlmodeler_site.storage import workspace
+from tests.broken_network import Hanging
 from tests.cast import Cast, make_cast, png
 from tests.ceph import Ceph
 from tests.deployments.parts import QUICK, RED, activate, deploy, is_in, keeper, make_training, spoil, until
@@ -148,6 +150,53 @@ def test_a_bundle_that_cannot_be_fetched_is_fetched_later(
         ceph.use_as_workspace(settings, bucket_name=bucket)
         activate(servers, deployment)
         assert client_of(deployment.pk).predict([png(RED)])["predictions"][0]["label"] == 10
+
+
+def test_a_storage_that_hangs_keeps_no_other_deployment_waiting(
+    cast: Cast, ceph: Ceph, settings: Any, tmp_path: Path
+) -> None:
+    settings.DLM_CACHE = tmp_path / "cache"
+    bucket = ceph.new_bucket()
+    ceph.use_as_workspace(settings, bucket_name=bucket)
+    here, elsewhere = [
+        deploy(cast, tmp_path, training=make_training(cast, tmp_path, name=name), name=name) for name in ("here", "far")
+    ]
+    workspace().local_tree(here.bundle_key)
+    with Hanging(ceph.endpoint) as bucket_that_hangs, keeper() as servers:
+        ceph.use_as_workspace(settings, bucket_name=bucket, endpoint_url=bucket_that_hangs.url)
+        activate(servers, here)
+        until(servers, lambda: bool(is_in(elsewhere, Status.STARTING) and elsewhere.error))
+        assert "is being fetched" in elsewhere.error
+        rounds = [timed(servers.reconcile) for _round in range(20)]
+        assert max(rounds) < 0.5
+        os.kill(servers.pid_of(here) or 0, signal.SIGKILL)
+        until(servers, lambda: is_in(here, Status.STARTING))
+        activate(servers, here)
+        assert bucket_that_hangs.taken
+        bucket_that_hangs.let_go()
+        activate(servers, elsewhere)
+        assert elsewhere.error == ""
+
+
+def test_a_bundle_for_which_there_is_no_room_is_told_and_fetched_later(
+    cast: Cast, ceph: Ceph, settings: Any, tmp_path: Path
+) -> None:
+    ceph.use_as_workspace(settings)
+    deployment = deploy(cast, tmp_path)
+    settings.DLM_CACHE = tmp_path / "cache"
+    settings.DLM_CACHE.write_text("a file, in which there can be no folder")
+    with keeper() as servers:
+        until(servers, lambda: bool(is_in(deployment, Status.STARTING) and deployment.error))
+        assert "could not be fetched" in deployment.error
+        settings.DLM_CACHE.unlink()
+        activate(servers, deployment)
+        assert deployment.error == ""
+
+
+def timed(do: Callable[[], None]) -> float:
+    began = time.monotonic()
+    do()
+    return time.monotonic() - began
 
 
 def test_closing_the_keeper_ends_the_servers_and_wants_them_back(cast: Cast, tmp_path: Path) -> None:
