@@ -111,15 +111,22 @@ def matching(data_pk: int, wanted: FileFilter, *, are_most: bool = False) -> Que
         )
     elif facts:
         found = found.filter(facts)
-    if wanted.search:
-        found = found.filter(pk__in=files.filter(name__icontains=wanted.search).values("pk"))
+    sought = Q(name__icontains=wanted.search)
+    if wanted.search and wanted.order in ("name", "-name"):
+        found = found.filter(sought)
+    elif wanted.search:
+        found = (
+            found.exclude(pk__in=files.exclude(sought).values("pk"))
+            if are_most
+            else found.filter(pk__in=files.filter(sought).values("pk"))
+        )
     return found
 
 
 def count(data: Data, wanted: FileFilter) -> int:
     """How many files match; not counted where that is known."""
     if data.status != Status.COMPLETED:
-        return matching(data.pk, wanted).count()
+        return _count(data.pk, wanted)
     if not wanted.is_narrow:
         counted = {File.State.OK: data.file_count, File.State.REJECTED: data.rejected_count}
         return counted.get(File.State(wanted.state), 0) if wanted.state else sum(counted.values())
@@ -129,7 +136,17 @@ def count(data: Data, wanted: FileFilter) -> int:
 @lru_cache(maxsize=2000)
 def _count_once(data_pk: int, _changed_at: datetime, wanted: FileFilter) -> int:
     """The files of a completed data do not change any more."""
-    return matching(data_pk, wanted).count()
+    return _count(data_pk, wanted)
+
+
+def _count(data_pk: int, wanted: FileFilter) -> int:
+    """Each file once: to read rows is quicker than to gather the ids of all that one part matches."""
+    found = File.objects.filter(wanted.facts, data=data_pk).order_by()
+    if wanted.state:
+        found = found.filter(state=wanted.state)
+    if wanted.search:
+        found = found.filter(name__icontains=wanted.search)
+    return found.count()
 
 
 def names(data: Data, wanted: FileFilter) -> list[str]:
