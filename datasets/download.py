@@ -25,7 +25,7 @@ from dlmodeler_site.work.models import Status
 
 BATCH = 1000
 BLOCK_BYTES = 256 << 10
-MOST_AT_ONCE = 3  # in each process of the site, which has 8 threads: the others stay free for pages
+MOST_AT_ONCE = 3  # in each process of the site: all but a few of its threads stay free for pages
 MOST_FILES_AT_ONCE = 300_000  # of all downloads together: the list of files at a zip's end takes 0.5 kB for each
 LABELS_NAME = "labels.csv"
 

@@ -1,4 +1,4 @@
-"""What both gunicorns (web, serving) share; addresses and worker counts come on the command line."""
+"""What both gunicorns (web, serving) share; addresses and how many workers and threads come on the command line."""
 
 import os
 
@@ -9,7 +9,6 @@ from dlmodeler_site.parent_death import die_with_parent
 from dlmodeler_site.processes import home_folder
 
 worker_class = "gthread"
-threads = 8
 keepalive = 30
 graceful_timeout = 6  # the supervisor kills what is left after 8 s
 worker_tmp_dir = str(home_folder(os.environ))

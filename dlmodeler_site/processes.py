@@ -65,14 +65,16 @@ def processes(environment: Mapping[str, str]) -> list[Process]:
             "web",
             "dlmodeler_site.wsgi:application",
             bind=f"{addresses.host}:{addresses.web_port}",
-            options=("--workers", environment.get("DLM_WEB_WORKERS") or "1"),
+            # A thread waits for its client: with 8, as many slow uploads keep every page waiting. One takes 0.7 MB.
+            options=("--workers", environment.get("DLM_WEB_WORKERS") or "1", "--threads", "32"),
         ),
         _gunicorn(
             "serving",
             "dlmodeler_site.serving_wsgi:application",
             bind=f"{addresses.host}:{addresses.serving_port}",
-            # Preloaded: the workers share its memory, and one that dies is back at once.
-            options=("--workers", "2", "--preload"),
+            # Preloaded: the workers share its memory, and one that dies is back at once. Requests are short, and what
+            # 8 threads pass on keeps the model servers busy.
+            options=("--workers", "2", "--threads", "8", "--preload"),
         ),
         Process("keeper", (PYTHON, "manage.py", "keep")),
         *(
