@@ -56,6 +56,9 @@ def part(process: psutil.Process) -> str:
         return "model server"
     if "dlmodeler_site.supervisor" in line:
         return "supervisor"
+    if match := re.search(r"-m datasets\.(inspection|preprocessing)", line):
+        parent = process.parent()
+        return f"{match[1]} pool" if parent and parent.cmdline() == process.cmdline() else match[1]
     return line
 
 
@@ -123,6 +126,43 @@ class MemoryPeak:
             with contextlib.suppress(psutil.Error):
                 total += process.memory_info().rss
         return total
+
+
+class PartPeaks:
+    """The most resident memory that a single process of each part of the site had inside the block, and when.
+
+    The kernel keeps each process's peak; it is looked at twice a second, for processes that end meanwhile. `phase` is
+    what the measurement does at the moment.
+    """
+
+    phase = ""
+
+    def __init__(self, site: RunningSite) -> None:
+        self.bytes: dict[str, tuple[int, str]] = {}
+        self._site = site
+        self._done = threading.Event()
+        self._watcher = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> "PartPeaks":
+        self._watcher.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._watcher.join()
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.5):
+            for process in self._site.processes():
+                with contextlib.suppress(psutil.Error, OSError):
+                    name, peak_bytes = part(process), _peak_bytes(process.pid)
+                    if peak_bytes > self.bytes.get(name, (0, ""))[0]:
+                        self.bytes[name] = (peak_bytes, self.phase)
+
+
+def _peak_bytes(pid: int) -> int:
+    match = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(match[1]) * 1024 if match else 0
 
 
 def settle(site: RunningSite, *, timeout_s: float = 60) -> None:

@@ -5,20 +5,13 @@ python -m benchmarks.upload [--files N]
 
 import argparse
 import contextlib
-import json
-import os
-import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-import requests
-
+from benchmarks.pages import Ask, Browser, count_queries, measure
 from benchmarks.photos import photos
-from benchmarks.site import MIB, Measured, MemoryPeak, cpu_seconds, machine, measured_site, settle
-from tests.e2e.site import PASSWORD, ROOT, USERNAME
+from benchmarks.site import MIB, Measured, MemoryPeak, machine, measured_site, settle
 
 FEW, ROUNDS = 10, 20
 MAX_GROWTH_BYTES, MAX_PAGE_MS = 100 * MIB, 200
@@ -71,66 +64,25 @@ def _upload(measured: Measured, dataset: int, paths: list[Path]) -> tuple[int, f
 
 def _measure_lists(measured: Measured, few: int, many: int, count: int) -> tuple[float, bool]:
     """Print time and queries of the lists; the slowest median in ms, and whether the queries are the same."""
-    address, browser = measured.site.address, _log_in(measured.site.address)
-    lists: dict[str, tuple[str, Callable[[str], requests.Response]]] = {
-        "page": ("/data/{}/files/", lambda path: browser.get(address + path, timeout=30)),
-        "page, 100 rows": ("/data/{}/files/?per_page=100", lambda path: browser.get(address + path, timeout=30)),
-        "API": ("/api/v1/data/{}/files/", lambda path: measured.client.session.get(address + path, timeout=30)),
-        "API, 200 rows": (
-            "/api/v1/data/{}/files/?page_size=200",
-            lambda path: measured.client.session.get(address + path, timeout=30),
-        ),
-    }
-    queries = _count_queries(measured, [path.format(data) for path, _get in lists.values() for data in (few, many)])
+    browser = Browser(measured.site.address)
+    lists = [
+        Ask("page", "/data/{}/files/?view=list"),
+        Ask("page, 100 rows", "/data/{}/files/?view=list&per_page=100"),
+        Ask("API", "/api/v1/data/{}/files/"),
+        Ask("API, 200 rows", "/api/v1/data/{}/files/?page_size=200"),
+    ]
+    at_few = count_queries(measured, [each.of(few) for each in lists])
+    at_many = count_queries(measured, [each.of(many) for each in lists])
     print(
         f"\n{'list of files':20}{'ms (median)':>12}{'CPU ms':>8}{f'queries at {FEW}':>16}{f'at {count}':>10}"
         f"   ({machine()})"
     )
-    slowest_ms, is_constant = 0.0, True
-    for name, (path, get) in lists.items():
-        web_s = cpu_seconds(measured.site)["web"]
-        median_ms = _median_ms(get, path.format(many))
-        cpu_ms = (cpu_seconds(measured.site)["web"] - web_s) * 1000 / ROUNDS
-        at_few, at_many = queries[path.format(few)], queries[path.format(many)]
-        print(f"{name:20}{median_ms:>12.0f}{cpu_ms:>8.0f}{at_few:>16}{at_many:>10}", flush=True)
-        slowest_ms, is_constant = max(slowest_ms, median_ms), is_constant and at_few == at_many
-    return slowest_ms, is_constant
-
-
-def _median_ms(get: Callable[[str], requests.Response], path: str) -> float:
-    times = []
-    for _ in range(ROUNDS):
-        began = time.monotonic()
-        get(path).raise_for_status()
-        times.append((time.monotonic() - began) * 1000)
-    return statistics.median(times)
-
-
-def _log_in(address: str) -> requests.Session:
-    """A session as a browser has it."""
-    session = requests.Session()
-    page = session.get(f"{address}/accounts/login/", timeout=30)
-    page.raise_for_status()
-    (token,) = [value for name, value in session.cookies.items() if "csrf" in name]
-    form = {"login": USERNAME, "password": PASSWORD, "csrfmiddlewaretoken": token}
-    answer = session.post(page.url, data=form, headers={"Referer": page.url}, timeout=30)
-    answer.raise_for_status()
-    if "/accounts/login/" in answer.url:
-        raise SystemExit("the operator could not log in")
-    return session
-
-
-def _count_queries(measured: Measured, paths: list[str]) -> dict[str, int]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.queries", *paths],
-        cwd=ROOT,
-        env={**os.environ, "DLM_HOME": str(measured.site.home), "DLM_PORT": str(measured.site.port)},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    counted: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
-    return counted
+    slowest_ms = 0.0
+    for wanted, *queries in zip(lists, at_few, at_many, strict=True):
+        took = measure(measured, browser, wanted.of(many), rounds=ROUNDS)
+        print(f"{wanted.name:20}{took.median_ms:>12.0f}{took.cpu_ms:>8.0f}{queries[0]:>16}{queries[1]:>10}", flush=True)
+        slowest_ms = max(slowest_ms, took.median_ms)
+    return slowest_ms, at_few == at_many
 
 
 if __name__ == "__main__":
