@@ -24,7 +24,6 @@ class DatasetTable(SiteTable):
 
 class DataTable(SiteTable):
     name = cell("datasets/data_name", verbose_name=_("Name"), attrs=MAIN)
-    description = tables.Column(verbose_name=_("Description"), attrs=TEXT, orderable=False, default="–")
     algorithm = cell("datasets/data_algorithm", verbose_name=_("Algorithm"), order_by="kind")
     status = cell("datasets/data_status", verbose_name=_("Status"))
     file_count = cell("datasets/data_files", verbose_name=_("Files"))

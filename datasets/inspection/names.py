@@ -34,7 +34,7 @@ def check_name(name: str) -> str:
             raise NameRefused(
                 _(
                     "The file name %(name)s holds the control character %(character)s; rename the file.",
-                    name=ascii(name),
+                    name="".join(each if each.isprintable() else ascii(each)[1:-1] for each in name),
                     character=f"U+{ord(character):04X}",
                 )
             )

@@ -148,6 +148,13 @@
     return window.htmx.ajax("POST", words.mendUrl, { target: "#mend-body", swap: "innerHTML", values: { steps: JSON.stringify(steps) } });
   }
 
+  /** Hides the dialog, also one that is just being shown: that would not be heard of. */
+  function close(opened) {
+    const modal = Modal.getInstance(opened);
+    modal.hide();
+    if (opened.classList.contains("show")) opened.addEventListener("shown.bs.modal", () => modal.hide(), { once: true });
+  }
+
   function make() {
     document.getElementById("mend-body").replaceChildren();
     Modal.getOrCreateInstance(dialog).show();
@@ -209,7 +216,7 @@
     else if (mendRemove) {
       put(steps.filter((_, place) => place !== Number(mendRemove)));
       if (steps.length) foresee();
-      else Modal.getInstance(dialog).hide();
+      else close(dialog);
     }
   });
 
@@ -236,7 +243,7 @@
     event.preventDefault();
     const label = event.target.elements.label.value.trim();
     if (addFiles({ op: "relabel", label }, [...selected])) choose([...selected], false);
-    Modal.getInstance(document.getElementById("relabel")).hide();
+    close(document.getElementById("relabel"));
     event.target.reset();
   });
 
@@ -245,7 +252,7 @@
     const { from, to } = event.target.elements;
     const step = { op: "rename_label", from: from.value, to: to.value.trim() };
     if (step.from !== step.to) addStep(step);
-    Modal.getInstance(document.getElementById("rename-label")).hide();
+    close(document.getElementById("rename-label"));
     event.target.reset();
   });
 

@@ -22,11 +22,11 @@ from tests.e2e.site import PASSWORD, USERNAME, RunningSite, running_site
 
 SEEN = """async () => {
   for (let y = 0; y < document.body.scrollHeight; y += 700) {
-    scrollTo(0, y);
+    scrollTo({ top: y, behavior: "instant" });
     await new Promise((then) => setTimeout(then, 60));
   }
   document.activeElement?.blur();
-  scrollTo(0, 0);
+  scrollTo({ top: 0, behavior: "instant" });
 }"""
 WIDTHS, LOCALES = (1440, 390), ("en-US", "ko-KR")
 LONG_NAME = (
