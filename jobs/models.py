@@ -110,8 +110,8 @@ class Job(models.Model):
 
     def data_by_input(self) -> dict[str, Data]:
         """The data given for each of the algorithm's inputs ("images", "labels")."""
-        rows = self.inputs.select_related("data__dataset__project").order_by("pk")
-        return {row.name: row.data for row in rows}
+        rows = self.inputs.select_related("data__dataset__project").defer("data__profile", "data__source_keys")
+        return {row.name: row.data for row in rows.order_by("pk")}
 
     def input_data(self, name: str) -> Data | None:
         return self.data_by_input().get(name)
