@@ -9,6 +9,7 @@ import io
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import tee
 from typing import NamedTuple
 
 from django.db.models import Q
@@ -20,11 +21,10 @@ from zipstream import ZipStream
 from datasets.incoming import limit_silence
 from datasets.models import Data, File
 from dlmodeler_site.errors import Conflict, UserError
-from dlmodeler_site.storage import workspace
+from dlmodeler_site.storage import BLOCK_BYTES, workspace
 from dlmodeler_site.work.models import Status
 
 BATCH = 1000
-BLOCK_BYTES = 256 << 10
 MOST_AT_ONCE = 3  # in each process of the site: all but a few of its threads stay free for pages
 MOST_FILES_AT_ONCE = 300_000  # of all downloads together: the list of files at a zip's end takes 0.5 kB for each
 LABELS_NAME = "labels.csv"
@@ -145,8 +145,10 @@ def _plan(data: Data) -> _Plan:
 def _zip(data: Data, plan: _Plan) -> Iterator[bytes]:
     stream = ZipStream()
     count = 0
-    for entry in _entries(data):
-        stream.add(_content(data, entry), entry.name, size=entry.size_bytes)
+    entries, ahead = tee(_entries(data))
+    contents = workspace().contents((f"{data.files_key}/{entry.name}", entry.size_bytes) for entry in ahead)
+    for entry, blocks in zip(entries, contents, strict=True):
+        stream.add(_content(data, entry, blocks), entry.name, size=entry.size_bytes)
         yield from stream.all_files()
         count += 1
     if count != data.file_count:
@@ -166,12 +168,11 @@ def _entries(data: Data) -> Iterator[_Entry]:
         last = batch[-1][0]
 
 
-def _content(data: Data, entry: _Entry) -> Iterator[bytes]:
+def _content(data: Data, entry: _Entry, blocks: Iterator[bytes]) -> Iterator[bytes]:
     left = entry.size_bytes
-    with workspace().open(f"{data.files_key}/{entry.name}") as file:
-        while chunk := file.read(BLOCK_BYTES):
-            left -= len(chunk)
-            yield chunk
+    for block in blocks:
+        left -= len(block)
+        yield block
     if left:
         raise OSError(f"“{entry.name}” of data {data.pk} is not as long as it was: {left} bytes are missing")
 

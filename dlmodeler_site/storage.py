@@ -24,6 +24,8 @@ from dlmodeler_site.sentences import Sentence as _
 
 log = logging.getLogger(__name__)
 
+BLOCK_BYTES = 256 << 10
+
 
 class WorkspaceUnavailable(UserError):
     """The files cannot be reached now. `cause` tells the operator why and what to do; it is logged, not shown."""
@@ -55,11 +57,21 @@ class Workspace(Protocol):
     they raise, some of the files are done.
     """
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether files must be fetched before they can be read by their local path."""
+
     def check(self, *, writing: bool) -> None:
         """Raise WorkspaceUnavailable where files cannot be listed, and with `writing` put and deleted."""
 
     def open(self, name: str, mode: str = "rb") -> Any:
         """A readable file; FileNotFoundError when there is none."""
+
+    def contents(self, files: Iterable[tuple[str, int]]) -> Iterator[Iterator[bytes]]:
+        """What each file holds, in order, in blocks; each is a key and the size that it should have, in bytes.
+
+        Small ones are fetched ahead where that helps, in bounded memory. Raises FileNotFoundError as `open` does.
+        """
 
     def exists(self, name: str) -> bool: ...
 
@@ -127,6 +139,8 @@ def tidy_workspace() -> None:
 class LocalWorkspace(FileSystemStorage):
     """The workspace on a local disk."""
 
+    is_remote = False
+
     def check(self, *, writing: bool) -> None:
         root = Path(self.path(""))
         probe = root / f".{uuid.uuid4().hex}"
@@ -173,6 +187,10 @@ class LocalWorkspace(FileSystemStorage):
                 linked.add(new_key)
         return linked
 
+    def contents(self, files: Iterable[tuple[str, int]]) -> Iterator[Iterator[bytes]]:
+        for key, _size_bytes in files:
+            yield blocks_of(self, key)
+
     def local_path(self, key: str, sha256: str) -> Path:
         return Path(self.path(key))
 
@@ -201,6 +219,13 @@ class LocalWorkspace(FileSystemStorage):
 
     def tidy(self, *, before: datetime) -> None:
         """A put on a disk is a rename: it leaves nothing."""
+
+
+def blocks_of(storage: Workspace, key: str) -> Iterator[bytes]:
+    """A file's content, read as it is asked for."""
+    with storage.open(key) as file:
+        while block := file.read(BLOCK_BYTES):
+            yield block
 
 
 def _move(source: Path, target: str) -> None:

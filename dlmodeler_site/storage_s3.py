@@ -6,8 +6,9 @@ import io
 import os
 import shutil
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -27,13 +28,15 @@ from dlmodeler_site.s3_cache import cached_file, cached_tree, is_cached, keep
 from dlmodeler_site.s3_errors import MISSING, REPLACED, unavailable
 from dlmodeler_site.s3_quick import SMALL_BYTES, QuickObjects
 from dlmodeler_site.s3_reader import BUFFER_BYTES, ObjectReader
-from dlmodeler_site.storage import Put, WorkspaceUnavailable, puts_of_tree
+from dlmodeler_site.storage import Put, WorkspaceUnavailable, blocks_of, puts_of_tree
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 THREADS = 16
 PART_BYTES = 16 << 20
+_READ_AHEAD = 16  # files
+_READ_AHEAD_BYTES = 8 << 20
 MAX_KEY_BYTES = 1024
 _AT_ONCE = 1000  # keys that S3 lists and deletes in one request
 _AHEAD = ".ahead"
@@ -48,6 +51,8 @@ class S3Workspace(S3Storage):
 
     One client for all threads of a process: made again after a fork, which must not share connections.
     """
+
+    is_remote = True
 
     def __init__(self, **options: Any) -> None:
         self._locks: dict[int, Lock] = {}
@@ -125,6 +130,27 @@ class S3Workspace(S3Storage):
         finally:
             shutil.rmtree(part, ignore_errors=True)
         return cached
+
+    def contents(self, files: Iterable[tuple[str, int]]) -> Iterator[Iterator[bytes]]:
+        rest, coming, ahead_bytes = iter(files), deque[tuple[str, int, Future[bytes] | None]](), 0
+        pool = ThreadPoolExecutor(_READ_AHEAD, thread_name_prefix="workspace")
+        try:
+            while True:
+                while len(coming) < _READ_AHEAD and ahead_bytes < _READ_AHEAD_BYTES and (file := next(rest, None)):
+                    key, size_bytes = file
+                    is_small = size_bytes <= SMALL_BYTES
+                    ahead_bytes += size_bytes if is_small else 0
+                    coming.append((*file, pool.submit(self._content, key) if is_small else None))
+                if not coming:
+                    return
+                key, size_bytes, fetched = coming.popleft()
+                if fetched is None:
+                    yield blocks_of(self, key)
+                else:
+                    yield iter((fetched.result(),))
+                    ahead_bytes -= size_bytes
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def fetch_tree(self, prefix: str, destination: Path) -> None:
         found = _in_threads(lambda key: self._download(key, destination / key[len(prefix) + 1 :]), self.keys(prefix))
@@ -318,13 +344,14 @@ class S3Workspace(S3Storage):
         finally:
             part.unlink(missing_ok=True)
 
+    def _content(self, key: str) -> bytes:
+        return b"".join(self._chunks(key))
+
     def _chunks(self, key: str) -> Iterator[bytes]:
         if (content := self._quick.get(self._key(key))) is not None:
             yield content
             return
-        with self._open(key) as source:
-            while chunk := source.read(BUFFER_BYTES):
-                yield chunk
+        yield from blocks_of(self, key)
 
     def _delete_keys(self, keys: Iterable[str]) -> None:
         _in_threads(self._delete_some, iter(lambda: list(islice(keys, _AT_ONCE)), []))

@@ -193,6 +193,29 @@ def test_many_files_go_in_and_out_and_away(storage: Workspace, tmp_path: Path) -
     assert storage.exists("project/data2")
 
 
+def test_contents_come_in_order_small_and_large(storage: Workspace, tmp_path: Path) -> None:
+    sizes = [0, 1, 5000, (1 << 20) + 1, *([70_000] * 200), 3 << 20, 7]
+    contents = {f"p/{number}": random.Random(number).randbytes(size) for number, size in enumerate(sizes)}
+    storage.put_files(Put(key, written(tmp_path / "in" / key, content)) for key, content in contents.items())
+    asked: list[str] = []
+
+    def files() -> Any:
+        for key, content in contents.items():
+            asked.append(key)
+            yield key, len(content)
+
+    found = storage.contents(files())
+    first = [b"".join(next(found)) for _file in range(2)]
+    assert first == [b"", contents["p/1"]]
+    assert len(asked) < 40, "what is not read yet is not all held in memory"
+    assert first + [b"".join(blocks) for blocks in found] == list(contents.values())
+    with pytest.raises(FileNotFoundError):
+        [b"".join(blocks) for blocks in storage.contents([("p/1", 1), ("p/none", 5)])]
+    half = storage.contents((key, len(content)) for key, content in contents.items())
+    next(half)
+    half.close()  # type: ignore[attr-defined]
+
+
 def test_deleting_a_tree_leaves_its_neighbours(storage: Workspace, tmp_path: Path) -> None:
     storage.put_file("project/a/1", written(tmp_path / "source"))
     storage.put_file("project/ab/1", written(tmp_path / "source"))
