@@ -8,17 +8,21 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import requests
 from PIL import Image
 
+from benchmarks.photos import photos
 from dlmodeler_site.demo.life_cycle import Site
 from tests.ceph import Ceph
 from tests.e2e import life
 from tests.e2e.site import PASSWORD, ROOT, USERNAME, RunningSite, free_port, running_site, wait_until
+from tests.e2e.tus import Upload, sha256
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -127,6 +131,58 @@ def assert_no_key_in_children(site: RunningSite, ceph: Ceph) -> None:
     (server,) = site.find("-m deployments.modelserver")
     assert ceph.secret_key not in "".join(server.environ().values())
     assert not any(name.startswith(("AWS_", "DLM_WORKSPACE")) for name in server.environ())
+
+
+def test_uploads_go_on_after_kills_and_a_restart(ceph: Ceph, bucket: str, site: RunningSite, tmp_path: Path) -> None:
+    """A large file and a zip, sent by tus; then everything is in the bucket, once, and nothing on the disk."""
+    client = Site.login(site.address, USERNAME, PASSWORD)
+    project = client.post("/projects/", {"name": "uploads", "description": "photos"})
+    dataset = client.post("/datasets/", {"project": project["id"], "name": "photos", "description": ""})
+    data = client.post("/data/", {"dataset": dataset["id"], "name": "photos", "description": ""})
+    images = photos(tmp_path / "photos", count=60, size_px=300)
+    packed = tmp_path / "packed.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for number, path in enumerate(images):
+            archive.write(path, f"{'sea' if number % 2 else 'forest'}/{path.name}")
+    large = tmp_path / "large.bmp"
+    noise = np.random.default_rng(0).integers(0, 256, (3000, 3000, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(large)  # more than one part of a multipart upload
+    uploads = [
+        Upload(client, data["id"], large, "large.bmp"),
+        Upload(client, data["id"], packed, "packed.zip", ("unzip", "labels_from_folders")),
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        sending = [pool.submit(upload.run, bytes_per_s=4_000_000, timeout_s=120) for upload in uploads]
+        wait_until(lambda: uploads[0].sent_bytes > 6 << 20, timeout_s=60, what="a part of the large file is sent")
+        for process in site.find("gunicorn", "dlmodeler_site.wsgi"):
+            process.kill()
+        wait_until(lambda: uploads[0].begun_again, timeout_s=60, what="the connection is lost")
+        wait_until(lambda: uploads[0].sent_bytes > 14 << 20, timeout_s=60, what="it goes on")
+        site.stop()
+        site.start()
+        answers = [each.result() for each in sending]
+    assert [answer["state"] for answer in answers] == ["ok", "ok"], answers
+    assert uploads[0].sent_bytes < 1.5 * large.stat().st_size, "what had arrived is not sent again"
+
+    client.post(f"/data/{data['id']}/commit/")
+    ended = client.wait(f"/data/{data['id']}/")
+    assert (ended["status"], ended["file_count"], ended["rejected_count"]) == ("completed", 61, 0), ended
+    files = client.get(f"/data/{data['id']}/files/?page_size=100")["results"]
+    assert {file["name"]: file["label"] for file in files if file["name"].startswith("sea/")} == {
+        f"sea/{path.name}": "sea" for path in images[1::2]
+    }
+    sums = {file["name"]: file["sha256"] for file in files}
+    assert sums["large.bmp"] == sha256(large)
+    assert {sums[f"forest/{path.name}"] for path in images[::2]} == {sha256(path) for path in images[::2]}
+    prefix = f"{PREFIX}{data['path'].removeprefix('/mnt')}/"
+    assert {key.removeprefix(prefix) for key in keys(ceph, bucket) if key.startswith(prefix)} == set(sums)
+    assert not [key for key in keys(ceph, bucket) if "packed" in key or "/.ahead/" in key]
+    assert not ceph.client().list_multipart_uploads(Bucket=bucket).get("Uploads")
+    wait_until(lambda: not list((site.home / "incoming").rglob("*.part")), timeout_s=5, what="no part is left")
+    requests.Response.raise_for_status(
+        client.session.delete(f"{site.address}/api/v1/projects/{project['id']}/?forever=true")
+    )
+    wait_until(lambda: keys(ceph, bucket) == [], timeout_s=60, what=f"no key is left: {keys(ceph, bucket)}")
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ class Upload:
     data: int
     path: Path
     name: str
+    options: tuple[str, ...] = ()
     size_bytes: int = field(init=False)
     sent_bytes: int = 0
     begun_again: int = 0
@@ -70,8 +71,9 @@ class Upload:
 
     def _offset(self) -> int:
         if not self.url:
-            name = base64.b64encode(self.name.encode()).decode()
-            headers = _HEADERS | {"Upload-Length": str(self.size_bytes), "Upload-Metadata": f"name {name}"}
+            said = {"name": self.name, **dict.fromkeys(self.options, "true")}
+            metadata = ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in said.items())
+            headers = _HEADERS | {"Upload-Length": str(self.size_bytes), "Upload-Metadata": metadata}
             address = f"{self.client.address}/api/v1/data/{self.data}/uploads/"
             answer = self.client.session.post(address, headers=headers, timeout=30)
             answer.raise_for_status()
