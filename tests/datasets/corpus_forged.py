@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 # Nothing at all; within what is read, so that a decoder begins; more than memory holds; more than a number holds.
-SIZES = ((0, 0), (0, 9), (8000, 8000), (65535, 65535), (2**31 - 1, 1), (2**32 - 1, 2**32 - 1))
+SIZES = ((0, 0), (0, 9), (4000, 4000), (65535, 65535), (2**31 - 1, 1), (2**32 - 1, 2**32 - 1))
 
 
 def images(sound: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:

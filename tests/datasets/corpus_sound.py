@@ -243,7 +243,7 @@ def _by_hand() -> Iterator[tuple[str, str, bytes]]:
     yield "PPM", "bits", b"P1\n8 2\n1 0 1 0 1 0 1 0\n0 1 0 1 0 1 0 1\n"
     yield "PPM", "wide", b"P5\n2 2\n65535\n" + bytes(range(8))
     yield "PPM", "float", b"Pf\n2 2\n-1.0\n" + struct.pack("<4f", 0, 0.5, 1, float("nan"))
-    yield "PAM", "by-hand", b"P7\nWIDTH 2\nHEIGHT 2\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\n" + bytes(range(16))
+    yield "PAM", "by-hand", b"P7\nWIDTH 2\nHEIGHT 2\nDEPTH 4\nMAXVAL 255\nENDHDR\n" + bytes(range(16))
     yield "EPS", "by-hand", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(x) run quit\n%%EOF\n"
     yield (
         "WMF",

@@ -40,7 +40,8 @@ _REQUEST_FILES = 500
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("is_thorough", [False, pytest.param(True, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+@pytest.mark.timeout(1200)  # 30 s alone on two cores, which others may be using too; a few minutes if thorough
+@pytest.mark.parametrize("is_thorough", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_every_file_ends_and_none_is_served_as_active_content(is_thorough: bool) -> None:
     cast = make_cast()
     specimens = {check_name(file.name): file for file in corpus(is_thorough=is_thorough)}
@@ -72,7 +73,7 @@ def test_every_file_ends_and_none_is_served_as_active_content(is_thorough: bool)
             assert (result.width, result.height) == (file.width, file.height), file.name
 
     client = api(cast.bob)
-    for file in (*files.values(), *made.values()):
+    for file in (*files.values(), *list(made.values())[:: 1 if is_thorough else 5]):
         _check_served(client, file)
     # Of the largest images there are, two at once; the parent's share is small.
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 2.5 * 2**20, "KiB"
