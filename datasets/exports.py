@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import mimetypes
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
@@ -24,7 +25,7 @@ from dlmodeler_site.trash import lock_kept
 from dlmodeler_site.work import queue
 from dlmodeler_site.work.models import ACTIVE, Status
 
-MAX_FILE_BYTES = 5 << 30  # what S3 takes at once
+MOST_AT_ONCE_BYTES = 5 << 30  # S3 takes what is larger in parts alone
 MAX_KEY_BYTES = 1024
 MAX_FAILURES = 1000  # that are kept; all are counted
 _BATCH = 2000
@@ -43,15 +44,6 @@ def export_data(data: Data, creator: User, *, connection: Connection, prefix: st
                 status=data.get_status_display().lower(),
             ),
             reason="not_completed",
-        )
-    if too_large := data.files.filter(state=File.State.OK, size_bytes__gt=MAX_FILE_BYTES).first():
-        raise UserError(
-            _(
-                "“%(name)s” has more than 5 GiB, the most that an object storage takes at once. Such files cannot be "
-                "exported; preprocess the data without it.",
-                name=too_large.name,
-            ),
-            reason="file_too_large",
         )
     storage = storage_of(connection)
     prefix = _checked_prefix(storage, prefix)
@@ -153,15 +145,20 @@ def _rows(export: Export, storage: ObjectStorage, there: dict[str, str], table: 
             table.writerow([file.name, file.label, file.sha256, file.size_bytes])
             target = f"{export.prefix}{file.name}"
             error = "" if len(storage.place(target).key.encode()) <= MAX_KEY_BYTES else _too_long()
+            content_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+            in_parts = None
+            if file.size_bytes > MOST_AT_ONCE_BYTES and not error:
+                in_parts = asdict(storage.begin_parts(target, file.size_bytes, content_type=content_type))
             yield {
                 "id": file.pk,
                 "name": file.name,
                 "path": str(path),
                 "size_bytes": file.size_bytes,
                 "url": "" if error else storage.url_to_put(target),
+                "parts": in_parts,
                 "is_there": file.name in there,
                 "etag": there.get(file.name, ""),
-                "content_type": mimetypes.guess_type(file.name)[0] or "application/octet-stream",
+                "content_type": content_type,
                 "error": to_json(error),
             }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, cached_property
@@ -21,6 +21,8 @@ from dlmodeler_site.outside import PrivateAddress, check_host, pool_manager
 
 PAGE = 1000  # what S3 lists at once
 URL_LIFE_S = 7 * 86400  # the longest that S3 allows: an import may take days
+PART_BYTES = 64 << 20
+_MOST_PARTS = 10_000
 PATIENT = 8  # tries, over about two minutes: for work, which nobody sits in front of
 _TIMEOUT = urllib3.Timeout(connect=5, read=20)
 _BUCKETS_TRIED = 3
@@ -69,6 +71,16 @@ class Listing:
     folders: list[str]
     objects: list[StoredObject]
     cursor: str = ""
+
+
+@dataclass(frozen=True)
+class PartAddresses:
+    """Addresses that take an object in parts of so many bytes, one each, then join or discard them."""
+
+    part_bytes: int
+    urls: list[str]
+    join_url: str
+    discard_url: str
 
 
 class ObjectStorage:
@@ -153,11 +165,34 @@ class ObjectStorage:
         """An address that takes the object from whoever has it, for a time."""
         return self._url("put_object", path, life_s)
 
-    def _url(self, operation: str, path: str, life_s: int) -> str:
+    def begin_parts(
+        self, path: str, size_bytes: int, *, content_type: str, part_bytes: int = PART_BYTES
+    ) -> PartAddresses:
+        """Begin an object that is too large to be sent at once; what an earlier begin left of it is given up."""
+        place = self.place(path)
+        part_bytes = max(part_bytes, -(-size_bytes // _MOST_PARTS))
+        with self._told(place.bucket, writing=True):
+            client = self._client_of(place.bucket)
+            with suppress(client.exceptions.ClientError):  # who may write need not be allowed to list this
+                begun = client.list_multipart_uploads(Bucket=place.bucket, Prefix=place.key).get("Uploads", ())
+                for upload_id in [each["UploadId"] for each in begun if each["Key"] == place.key]:
+                    client.abort_multipart_upload(Bucket=place.bucket, Key=place.key, UploadId=upload_id)
+            upload_id = client.create_multipart_upload(Bucket=place.bucket, Key=place.key, ContentType=content_type)[
+                "UploadId"
+            ]
+        numbers = range(1, -(-size_bytes // part_bytes) + 1)
+        return PartAddresses(
+            part_bytes,
+            [self._url("upload_part", path, URL_LIFE_S, UploadId=upload_id, PartNumber=number) for number in numbers],
+            self._url("complete_multipart_upload", path, URL_LIFE_S, UploadId=upload_id),
+            self._url("abort_multipart_upload", path, URL_LIFE_S, UploadId=upload_id),
+        )
+
+    def _url(self, operation: str, path: str, life_s: int, **values: Any) -> str:
         place = self.place(path)
         with self._told(place.bucket):
             url: str = self._client_of(place.bucket).generate_presigned_url(
-                operation, Params={"Bucket": place.bucket, "Key": place.key}, ExpiresIn=life_s
+                operation, Params={"Bucket": place.bucket, "Key": place.key, **values}, ExpiresIn=life_s
             )
         return url
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from datasets.exporting.objects import LocalFile, Sender, Sent
+from datasets.exporting.objects import LocalFile, Parts, Sender, Sent
 from dlmodeler_site.compute.entry import run_main
 from dlmodeler_site.compute.run_folder import RunError, RunFolder, read_jsonl
 from dlmodeler_site.sentences import Sentence as _
@@ -65,7 +65,7 @@ def export(run: RunFolder) -> None:
     state = _Export(run, _done_before(run), spec["size_bytes"])
     sender = Sender(public_only=spec["public_only"])
     try:
-        with closing(sender.send_all(_files(run, state))) as sending:
+        with closing(sender.send_all(_files(run, state, sender))) as sending:
             for sent in sending:
                 if sent:
                     state.take(sent)
@@ -100,13 +100,14 @@ def _done_before(run: RunFolder) -> set[int]:
     return set(map(int, text.split()))
 
 
-def _files(run: RunFolder, state: _Export) -> Iterator[LocalFile]:
+def _files(run: RunFolder, state: _Export, sender: Sender) -> Iterator[LocalFile]:
     before = frozenset(state.done)
     for row in read_jsonl(run.path / run.spec["files"]):
         if row["id"] in before and row["is_there"]:
             state.files += 1
             state.present += 1
             state.size_bytes += row["size_bytes"]
+            sender.discard(_local_file(row))
         elif row["error"]:
             state.failed += 1
             run.publish("failure", name=row["name"], error=row["error"])
@@ -123,6 +124,7 @@ def _local_file(row: dict[str, Any]) -> LocalFile:
         row["size_bytes"],
         row["etag"] if row["is_there"] else "",
         row["content_type"],
+        Parts(**row["parts"]) if row["parts"] else None,
     )
 
 

@@ -3,13 +3,19 @@
 import csv
 import hashlib
 import io
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from django.test import Client
 from django.urls import reverse
+from PIL import Image
 
+from datasets.connections import storage_of
+from datasets.exporting.objects import LocalFile, Parts, Sender
 from datasets.exports import export_data
 from datasets.imports import import_data
 from datasets.models import Connection, Data, Export
@@ -174,6 +180,62 @@ def test_what_has_arrived_is_not_sent_again_also_where_its_etag_tells_nothing(
     assert LocalBackend(blocking=True).start(run, "datasets.exporting", Resources()).poll() == 0
     assert run.result() == {"files": 3, "present": 2}
     assert ceph.client().head_object(Bucket=bucket, Key="out/photos/forest/1.png")["LastModified"] == before
+
+
+def test_a_file_too_large_to_be_sent_at_once_is_sent_in_parts(
+    cast: Cast, ceph: Ceph, bucket: str, connection: Connection, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (2000, 2000, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "large.bmp")
+    content = (tmp_path / "large.bmp").read_bytes()
+    data = make_data(make_dataset(cast.project), [("large.bmp", content), ("a.png", png())])
+    storage = storage_of(connection)
+    begin = partial(storage.begin_parts, content_type="image/bmp", part_bytes=5 << 20)  # S3 takes none smaller
+    begin("out/photos/large.bmp", len(content))
+
+    def run_in_parts(name: str) -> RunFolder:
+        run = RunFolder.create(tmp_path / name, {})
+        write_json(run.path / "spec.json", start(cast, data, connection, f"out/{name}").prepare(run))
+        rows = list(read_jsonl(run.input / "files.jsonl"))
+        for row in rows:
+            if row["name"] == "large.bmp":
+                row["parts"] = asdict(begin("out/photos/large.bmp", len(content)))
+        write_jsonl(run.input / "files.jsonl", rows)
+        return run
+
+    def send(run: RunFolder) -> None:
+        assert LocalBackend(blocking=True).start(run, "datasets.exporting", Resources()).poll() == 0, run.error()
+        assert not ceph.client().list_multipart_uploads(Bucket=bucket).get("Uploads")
+
+    run = run_in_parts("photos")
+    assert len(ceph.client().list_multipart_uploads(Bucket=bucket)["Uploads"]) == 1, "the older one is given up"
+    send(run)
+    assert stored(ceph, bucket)["out/photos/large.bmp"] == content
+    head = ceph.client().head_object(Bucket=bucket, Key="out/photos/large.bmp")
+    assert (head["ETag"][-3:-1], head["ContentType"]) == ("-3", "image/bmp")
+
+    again = run_in_parts("photos-again")
+    rows = list(read_jsonl(again.input / "files.jsonl"))
+    write_jsonl(again.input / "files.jsonl", [row | {"is_there": True, "etag": head["ETag"][1:-1]} for row in rows])
+    send(again)
+    assert again.result() == {"files": 2, "present": 1}
+    assert ceph.client().head_object(Bucket=bucket, Key="out/photos/large.bmp")["LastModified"] == head["LastModified"]
+
+
+def test_parts_that_are_not_taken_are_given_up(
+    cast: Cast, ceph: Ceph, bucket: str, connection: Connection, tmp_path: Path
+) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(bytes(6 << 20))
+    parts = storage_of(connection).begin_parts("large", 6 << 20, content_type="image/bmp", part_bytes=5 << 20)
+    wrong = replace(parts, urls=[parts.urls[0], parts.urls[1].replace("Signature=", "Signature=0")])
+    file = LocalFile(1, "large", path, "", 6 << 20, parts=Parts(**asdict(wrong)))
+    sender = Sender(public_only=False)
+    assert [sent for sent in sender.send_all([file]) if sent] == []
+    assert sender.problem
+    assert sender.problem.reason == "key_refused"
+    assert not ceph.client().list_multipart_uploads(Bucket=bucket).get("Uploads")
+    assert stored(ceph, bucket) == {}
 
 
 def test_only_where_the_key_may_write_and_only_what_is_completed(
