@@ -1,10 +1,11 @@
 """The same work with the workspace on the local disk and in a bucket of a Ceph gateway on this machine.
 
-python -m benchmarks.bucket [--files N]
+python -m benchmarks.bucket [--files N] [--photos FOLDER]
 """
 
 import argparse
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,10 +20,19 @@ from tests import ceph
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--files", type=int, default=4200)
-    count = parser.parse_args().files
-    print(f"{count} files   ({machine()})")
+    parser.add_argument("--photos", type=Path, help="a folder with photos, in place of made ones")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        found = sorted(path for path in given.photos.rglob("*.*") if path.is_file()) if given.photos else []
+        paths = found[: given.files] or photos(Path(name), count=given.files, size_px=150, detail_px=5, quality=91)
+        _compare(paths)
+    return 0
+
+
+def _compare(paths: list[Path]) -> None:
+    print(f"{len(paths)} files   ({machine()})", flush=True)
     with measured_site() as measured:
-        _measure("disk", measured, count)
+        _measure("disk", measured, paths)
     gateway = ceph.start()
     environment = {
         "DLM_WORKSPACE_URL": f"s3://{gateway.new_bucket()}",
@@ -31,14 +41,12 @@ def main() -> int:
         "DLM_WORKSPACE_SECRET_KEY": gateway.secret_key,
     }
     with measured_site(**environment) as measured:
-        _measure("bucket", measured, count)
+        _measure("bucket", measured, paths)
     print(f"({machine()})")
-    return 0
 
 
-def _measure(where: str, measured: Measured, count: int) -> None:
+def _measure(where: str, measured: Measured, paths: list[Path]) -> None:
     site = measured.client
-    paths = photos(measured.folder / "photos", count=count, size_px=150, detail_px=5, quality=91)
     project = site.post("/projects/", {"name": "bucket", "description": "benchmark"})
     dataset = site.post("/datasets/", {"project": project["id"], "name": "photos", "description": ""})
     data = site.post("/data/", {"dataset": dataset["id"], "name": "photos", "description": ""})
@@ -50,7 +58,7 @@ def _measure(where: str, measured: Measured, count: int) -> None:
         print(f"{where:8}{what:28}{time.monotonic() - began:6.1f} s", flush=True)
 
     def upload() -> None:
-        for first in range(0, count, FILES_A_CALL):
+        for first in range(0, len(paths), FILES_A_CALL):
             _upload(measured, data["id"], paths[first : first + FILES_A_CALL])
 
     def inspect() -> None:
@@ -62,15 +70,22 @@ def _measure(where: str, measured: Measured, count: int) -> None:
         made = site.post(f"/data/{data['id']}/preprocess/", asked)
         site.wait(f"/data/{made['id']}/")
 
+    def download() -> None:
+        answer = site.session.get(f"{site.address}/api/v1/data/{data['id']}/download/", stream=True, timeout=60)
+        answer.raise_for_status()
+        for _block in answer.iter_content(1 << 20):
+            pass  # requests raises where less comes than was told
+
     with MemoryPeak(measured.site.find("gunicorn", "dlmodeler_site.wsgi")) as memory:
         timed(f"upload, {FILES_A_CALL} files a call", upload)
     timed("inspection", inspect)
     timed("preprocessing", preprocess)
+    timed("download as a zip", download)
     print(f"{where:8}{'growth of the web process':28}{memory.growth_bytes / MIB:6.0f} MiB", flush=True)
 
 
 def _upload(measured: Measured, data: int, paths: list[Path]) -> None:
-    parts = [("files", (path.name, path.read_bytes())) for path in paths]
+    parts = [("files", (f"{path.parent.name}/{path.name}", path.read_bytes())) for path in paths]
     measured.client.post(f"/data/{data}/files/", files=parts)
 
 
