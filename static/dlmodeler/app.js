@@ -6,7 +6,7 @@
   const meta = (name) => document.querySelector(`meta[name="${name}"]`)?.content ?? "";
   const { Modal, Tooltip } = window.tabler;
 
-  const fill = (text, values) => text.replace(/%\((\w+)\)s/g, (_, name) => values[name] ?? "");
+  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 
   const TOAST_ICONS = { error: "alert-circle", warning: "alert-triangle", success: "circle-check", info: "info-circle" };
 
