@@ -58,11 +58,11 @@
     return true;
   }
 
-  /** Adds a step for single files, with the names among those of steps like it. */
+  /** Adds a step for single files, with the names among those of steps like it; what was done to them before is taken back. */
   function addFiles(step, names) {
     const [before, last] = recent();
     const isLike = (other) => other.op === step.op && other.label === step.label;
-    const others = step.op === "exclude" ? without(last, new Set(names)) : without(last.filter((each) => each.op === "relabel"), new Set(names)).concat(last.filter((each) => each.op === "exclude"));
+    const others = without(last, new Set(names));
     const all = [...others.filter(isLike).flatMap((each) => each.files), ...names];
     const pieces = [];
     for (let start = 0; start < all.length; start += MAX_NAMES) pieces.push({ ...step, files: all.slice(start, start + MAX_NAMES) });

@@ -135,6 +135,8 @@ def pages(ids: dict[str, Any], empty: int) -> dict[str, Shot]:
         "explore-many-labels": Shot(f"/data/{ids['many-labels']}/explore/"),
         "explore-table": Shot(f"/data/{ids['table']}/explore/"),
         "explore-tables": Shot(f"/data/{ids['tables']}/explore/"),
+        "data-running": Shot(preprocess, _run),
+        "explore-running": Shot(preprocess, _explore_running),
         "explore-nothing": Shot(f"/data/{ids['started']}/explore/"),
         "explore-failed": Shot(f"/data/{ids['failed']}/explore/"),
         "explore-rename": Shot(f"{photos}/explore/", _rename, is_whole=False),
@@ -278,6 +280,22 @@ def _steps(page: Page) -> None:
     page.fill("[name=step-3-degrees]", "20")
     page.wait_for_timeout(700)
     page.wait_for_load_state("networkidle")
+
+
+def _run(page: Page) -> None:
+    """A run that lasts some time."""
+    page.fill("[name=name]", f"varied {page.evaluate('Date.now()')}")
+    _add_steps(page, "augment")
+    page.fill("[name=step-0-copies]", "20")
+    page.locator("#preprocess .dlm-form-actions button[type=submit]").click()
+    page.wait_for_url("**/data/*/")
+    expect(page.locator(".dlm-status[data-state=running]").first).to_be_visible(timeout=30_000)
+
+
+def _explore_running(page: Page) -> None:
+    _run(page)
+    page.locator(".dlm-tabs a").nth(1).click()
+    expect(page.locator("#explore[hx-trigger] .dlm-charts").first).to_be_visible(timeout=30_000)
 
 
 def _wrong_steps(page: Page) -> None:

@@ -114,8 +114,9 @@ def pages(ids: dict[str, Any]) -> dict[str, str]:
 
 def shoot(page: Page, address: str, shot: Shot, target: Path) -> list[str]:
     """Open the page, wait until it is calm, and take the picture; answers what is wrong with it."""
+    if page.url.startswith(address):
+        page.evaluate("sessionStorage.clear()")  # of what was chosen for the last picture
     answer = page.goto(address + shot.path)
-    page.evaluate("sessionStorage.clear()")
     page.wait_for_load_state("networkidle")
     wrong = []
     if shot.act:
