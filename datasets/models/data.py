@@ -11,13 +11,13 @@ from django.utils.translation import gettext_lazy as _
 from datasets import profile, results
 from datasets.incoming import data_folder
 from datasets.manifests import files_to_preprocess
+from datasets.models.connections import Connection
 from datasets.preprocessing.brief import in_brief
 from dlmodeler_site.access import Kept, ScopedQuerySet, User
 from dlmodeler_site.audit import STATE_OF_WORK, audited
 from dlmodeler_site.compute.base import cpu_count
 from dlmodeler_site.compute.run_folder import RunFolder, write_jsonl
 from dlmodeler_site.fields import SentenceField
-from dlmodeler_site.sentences import from_json
 from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import Status, Work
 from projects.models import Project
@@ -29,56 +29,6 @@ LARGE_OF_DATA = tuple(f"data__{name}" for name in LARGE)  # for what is queried 
 
 class DatasetQuerySet(ScopedQuerySet):
     pass
-
-
-class ConnectionQuerySet(ScopedQuerySet):
-    """Connections of a project are its editors' to use and its owners' to change; those of no project are for all."""
-
-    def visible_to(self, user: User) -> Self:
-        return self._of_all(user) | super().visible_to(user)
-
-    def usable_by(self, user: User) -> Self:
-        """What the user may browse, import from and export to."""
-        return self._of_all(user) | super().editable_by(user)
-
-    def _of_all(self, user: User) -> Self:
-        return self.filter(project=None) if user.is_authenticated else self.none()
-
-
-@audited(exclude_fields=("ciphertext", "checked_at", "error"))
-class Connection(models.Model):
-    """An S3-compatible object storage with the key to it; made by operators for all projects or by an owner for one."""
-
-    project = models.ForeignKey(
-        Project, verbose_name=_("project"), null=True, blank=True, on_delete=models.CASCADE, related_name="connections"
-    )
-    name = models.CharField(_("name"), max_length=100)
-    endpoint = models.CharField(_("endpoint"), max_length=255, blank=True, help_text=_("Blank for AWS."))
-    region = models.CharField(_("region"), max_length=50, blank=True)
-    bucket = models.CharField(_("bucket"), max_length=63, blank=True, help_text=_("Blank for all buckets of the key."))
-    access_key = models.CharField(_("access key"), max_length=255)
-    ciphertext = models.BinaryField(_("secret key"), editable=False, help_text=_("Encrypted."))
-    creator = models.ForeignKey(
-        settings.AUTH_USER_MODEL, verbose_name=_("creator"), null=True, on_delete=models.SET_NULL, editable=False
-    )
-    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
-    changed_at = models.DateTimeField(_("changed at"), auto_now=True)
-    checked_at = models.DateTimeField(_("checked at"), null=True, editable=False)
-    error = SentenceField(_("error"), blank=True, editable=False)
-
-    objects = ConnectionQuerySet.as_manager()
-
-    class Meta:
-        verbose_name = _("connection")
-        verbose_name_plural = _("connections")
-        ordering: ClassVar = ["name", "pk"]
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["project", "name"], name="connection_name_per_project"),
-            models.UniqueConstraint(fields=["name"], condition=models.Q(project=None), name="connection_name_of_all"),
-        ]
-
-    def __str__(self) -> str:
-        return self.name
 
 
 @audited()
@@ -441,99 +391,3 @@ class File(models.Model):
     @property
     def thumbnail_key(self) -> str:
         return f"thumbnails/{self.data_id}/{self.pk}.jpg"
-
-
-class RecipeQuerySet(ScopedQuerySet):
-    pass
-
-
-@audited()
-class Recipe(models.Model):
-    """Preprocessing steps under a name, to be used again."""
-
-    project = models.ForeignKey(Project, verbose_name=_("project"), on_delete=models.CASCADE, related_name="recipes")
-    name = models.CharField(_("name"), max_length=100)
-    steps = models.JSONField(_("preprocessing steps"), default=list)
-    creator = models.ForeignKey(
-        settings.AUTH_USER_MODEL, verbose_name=_("creator"), null=True, on_delete=models.SET_NULL, editable=False
-    )
-    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
-    changed_at = models.DateTimeField(_("changed at"), auto_now=True)
-
-    objects = RecipeQuerySet.as_manager()
-
-    class Meta:
-        verbose_name = _("recipe")
-        verbose_name_plural = _("recipes")
-        ordering: ClassVar = ["name", "pk"]
-        constraints: ClassVar = [models.UniqueConstraint(fields=["project", "name"], name="recipe_name_per_project")]
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class ExportQuerySet(ScopedQuerySet):
-    to_project = "data__dataset__project"
-
-    def visible_to(self, user: User) -> Self:
-        return super().visible_to(user).filter(data__deleted_at=None)
-
-
-@audited(exclude_fields=(*STATE_OF_WORK, "counts", "failures"))
-class Export(Work):
-    """Copies a data's files to an object storage."""
-
-    resumable: ClassVar[bool] = True
-
-    data = models.ForeignKey(Data, verbose_name=_("data"), on_delete=models.CASCADE, related_name="exports")
-    connection = models.ForeignKey(
-        Connection, verbose_name=_("connection"), null=True, on_delete=models.SET_NULL, related_name="exports"
-    )
-    prefix = models.CharField(
-        _("prefix"), max_length=500, blank=True, help_text=_("Bucket and folder that the files go to.")
-    )
-    counts = models.JSONField(_("counts"), default=dict, editable=False, help_text=_("How much has arrived."))
-    failures = models.JSONField(
-        _("failures"), default=list, editable=False, help_text=_("The first files that were not taken, and why.")
-    )
-    creator = models.ForeignKey(
-        settings.AUTH_USER_MODEL, verbose_name=_("creator"), null=True, on_delete=models.SET_NULL, editable=False
-    )
-
-    objects = ExportQuerySet.as_manager()
-
-    class Meta:
-        verbose_name = _("export")
-        verbose_name_plural = _("exports")
-        ordering: ClassVar = ["-created_at", "-pk"]
-
-    def __str__(self) -> str:
-        return f"{self.data} → {self.prefix}"
-
-    @property
-    def manifest_path(self) -> str:
-        """The csv of the files, beside their folder: in it, it could be taken for one of them."""
-        folder = self.prefix.removesuffix("/")
-        bucket_only = not folder if self.connection and self.connection.bucket else "/" not in folder
-        return f"{self.prefix}{self.data.slug}.manifest.csv" if bucket_only else f"{folder}.manifest.csv"
-
-    @property
-    def failed_files(self) -> list[tuple[str, str]]:
-        """The first files that were not taken, each with the reason."""
-        return [(failure["name"], from_json(failure["error"])) for failure in self.failures]
-
-    # -- Work -----------------------------------------------------------------------------------
-
-    @property
-    def module(self) -> str:
-        return "datasets.exporting"
-
-    def prepare(self, run: RunFolder) -> dict[str, Any]:
-        from datasets import exports
-
-        return exports.prepare_export(self, run)
-
-    def collect(self, events: list[dict[str, Any]]) -> None:
-        from datasets import exports
-
-        exports.collect_export(self, events)
