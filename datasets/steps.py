@@ -45,14 +45,14 @@ def described_effect(effect: Effect) -> str:
     if effect.parts:
         titles = dict(PART_TITLES)
         told.append(" · ".join(f"{_(titles[part])} {count}" for part, count in effect.parts))
-    elif effect.dropped or not effect.relabelled:
+    elif effect.dropped:
         told.append(
             ngettext("%(count)d file left out", "%(count)d files left out", effect.dropped) % {"count": effect.dropped}
         )
     if effect.relabelled:
         words = ngettext("%(count)d file gets another label", "%(count)d files get another label", effect.relabelled)
         told.append(words % {"count": effect.relabelled})
-    return ", ".join(told)
+    return ", ".join(told) or _("changes no file")
 
 
 def _described(step: dict[str, Any]) -> str:
