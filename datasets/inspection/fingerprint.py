@@ -46,10 +46,19 @@ _LOWEST = _lowest()
 
 def fingerprint(pixels: NDArray[np.uint8]) -> str:
     """The fingerprint in hex of a small version: uint8 (32, 32, 3), the whole image squeezed into a square."""
-    grey = pixels @ LUMA
+    return _fingerprint(pixels @ LUMA, mean_colour(pixels))
+
+
+def grey_fingerprint(pixels: NDArray[np.uint8]) -> str:
+    """That of a grey one, uint8 (32, 32), in half the time."""
+    grey = pixels.astype(np.float32)
+    return _fingerprint(grey, np.full(3, _MEAN @ grey.ravel(), np.float32))
+
+
+def _fingerprint(grey: NDArray[np.float32], mean: NDArray[np.float32]) -> str:
     frequencies = (_COSINES @ grey @ _COSINES.T).ravel()[_LOWEST]
     signs = np.packbits(frequencies > _NOISE)
-    colour = np.rint(mean_colour(pixels)).astype(np.uint8)
+    colour = np.rint(mean).astype(np.uint8)
     return f"{signs.tobytes().hex()}{colour.tobytes().hex()}{_tolerance(grey, frequencies):02x}"
 
 

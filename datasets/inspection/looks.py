@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from datasets.inspection.fingerprint import LUMA, SIDE_PX, fingerprint, mean_colour
+from datasets.inspection.fingerprint import LUMA, SIDE_PX, fingerprint, grey_fingerprint, mean_colour
 from datasets.inspection.images import to_rgb, turn
 
 LEVELS = 32  # of a colour's histogram
@@ -31,6 +32,8 @@ def look_at(image: Image.Image, exif_orientation: int = 1) -> Look:
     """
     small = image.resize((SIDE_PX, SIDE_PX), Image.Resampling.BILINEAR, reducing_gap=1.0)
     small = turn(small, exif_orientation)
+    if small.mode == "L" and "transparency" not in small.info:
+        return _look_at_grey(np.asarray(small))
     rgb = to_rgb(small)
     pixels = np.asarray(rgb)
     shown = pixels
@@ -47,3 +50,9 @@ def look_at(image: Image.Image, exif_orientation: int = 1) -> Look:
         saturation=float(mean_hsv[1]),  # type: ignore[index]
         colour=np.bincount(levels.ravel(), minlength=3 * LEVELS).astype(np.uint16).tobytes(),
     )
+
+
+def _look_at_grey(pixels: NDArray[np.uint8]) -> Look:
+    """The same for uint8 (32, 32) without colours."""
+    counts = np.bincount(pixels.ravel() // (256 // LEVELS), minlength=LEVELS).astype(np.uint16)
+    return Look(grey_fingerprint(pixels), brightness=float(pixels.mean()), saturation=0.0, colour=counts.tobytes() * 3)
