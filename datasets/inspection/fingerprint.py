@@ -68,7 +68,7 @@ def mean_colour(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return colour
 
 
-def _tolerance(grey: NDArray[np.float32], frequencies: NDArray[np.float32]) -> int:
+def _tolerance(grey: NDArray[np.float32], frequencies: NDArray[np.floating]) -> int:
     """How many signs may differ, by how much of the image is busy and how much of it is fine detail."""
     if grey.max() - grey.min() <= _FLAT_LEVELS:
         return _FLAT
