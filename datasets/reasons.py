@@ -9,6 +9,7 @@ TITLES = {
     "truncated": _("Cut off: a part is missing"),
     "corrupt": _("Damaged image"),
     "too_many_pixels": _("Too many pixels"),
+    "too_many_scans": _("Too many scans"),
     "unsupported": _("A kind that cannot be read"),
     "decoder_crashed": _("Its decoder crashed or took too long"),
     "unreadable": _("Cannot be read"),

@@ -14,6 +14,9 @@ from dlmodeler_site.sentences import Sentence as _
 
 # The largest result that preprocessing can ask for (resize to 8192 x 8192), so what it writes can be read again.
 MAX_PIXELS = 8192 * 8192
+_MAX_SCANS = 100  # programs write 10 or so
+_START_OF_SCAN = b"\xff\xda"  # among compressed pixels 0xff is always followed by 0
+_CHUNK_BYTES = 1 << 20
 
 # SECURITY: Pillow would also open EPS (runs Ghostscript) and formats that need outside loaders; only these are tried.
 # The five that Pillow always has loaded come first, so that a JPEG does not cost the import of every plugin;
@@ -55,7 +58,7 @@ warnings.simplefilter("error", Image.DecompressionBombWarning)
 class ImageError(Exception):
     """A file is not an image that can be used; the message says why in words for the user.
 
-    `reason`: empty_file, not_an_image, truncated, corrupt, too_many_pixels or unsupported.
+    `reason`: empty_file, not_an_image, truncated, corrupt, too_many_pixels, too_many_scans or unsupported.
     """
 
     def __init__(self, message: str, reason: str) -> None:
@@ -178,6 +181,8 @@ def _load(file: BinaryIO) -> Image.Image:
     try:
         image = Image.open(file, formats=FORMATS)
         _check_pixels(image)
+        if image.info.get("progressive"):
+            _check_scans(file, start)
         image.load()
         _check_pixels(image)
         _settle_mode(image)
@@ -200,6 +205,26 @@ def _load(file: BinaryIO) -> Image.Image:
 def _check_pixels(image: Image.Image) -> None:
     if image.width * image.height > MAX_PIXELS:
         raise _too_many_pixels(image.width * image.height)
+
+
+def _check_scans(file: BinaryIO, start: int) -> None:
+    """SECURITY: each scan of a progressive JPEG may be some bytes that go over all of the pixels once more."""
+    place = file.tell()
+    file.seek(start)
+    scans, last = 0, b""
+    while chunk := file.read(_CHUNK_BYTES):
+        scans += (last + chunk).count(_START_OF_SCAN)
+        last = chunk[-1:]
+    file.seek(place)
+    if scans > _MAX_SCANS:
+        raise ImageError(
+            _(
+                "The JPEG has %(received)d scans; at most %(most)d are read. Save it again as an ordinary JPEG.",
+                received=scans,
+                most=_MAX_SCANS,
+            ),
+            "too_many_scans",
+        )
 
 
 def _settle_mode(image: Image.Image) -> None:

@@ -21,6 +21,7 @@ from datasets.inspection.images import ImageError, fit_rgb, read_rgb
 from datasets.inspection.names import NameRefused, check_name
 from datasets.inspection.parallel import map_files
 from dlmodeler_site.compute.run_folder import RunFolder, read_jsonl, write_jsonl
+from tests.datasets.corpus_strange import scan_bomb
 
 
 def photo(width: int = 48, height: int = 32) -> Image.Image:
@@ -128,6 +129,7 @@ class TestReadRgb:
             (encode(photo(), "BMP")[:-200], "truncated"),
             (encode(photo(), "JPEG")[:20], "corrupt"),
             (png_header(10_000, 10_000), "too_many_pixels"),
+            (scan_bomb(80, 200), "too_many_scans"),
             (png_header(100_000, 100_000)[:500], "too_many_pixels"),
             (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not_an_image"),
         ],
