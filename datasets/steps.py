@@ -65,14 +65,19 @@ def _described(step: dict[str, Any]) -> str:
 
 def _values(operation: Operation, step: dict[str, Any]) -> list[str]:
     given = [each for each in operation.parameters if each.name in step]
-    return [words for each in given if (words := _value(each, step[each.name], step.get(f"{each.name}_count")))]
+    told = (
+        # Of a contrast of 130 % it is not told twice that it is one.
+        _value(each, step[each.name], step.get(f"{each.name}_count"), has_title=each.title != operation.title)
+        for each in given
+    )
+    return [words for words in told if words]
 
 
-def _value(parameter: Parameter, value: Any, count: int | None) -> str:
+def _value(parameter: Parameter, value: Any, count: int | None, *, has_title: bool) -> str:
     """The title and the value, of which there are `count` in all; a switch that is off is not told."""
     title = _(parameter.title)
     if isinstance(parameter, Number):
-        return f"{title} {value:.12g} {parameter.unit}".strip()
+        return f"{title if has_title else ''} {value:.12g} {parameter.unit}".strip()
     if isinstance(parameter, Switch):
         return title if value else ""
     if isinstance(parameter, Choice):

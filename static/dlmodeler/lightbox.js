@@ -54,6 +54,9 @@
     shown = item;
     const { src, name, label, facts, error } = item.dataset;
     const says = (place, text) => (part(place).textContent = text ?? "");
+    const items = itemsOf(groupOf(item));
+    const { first = 1, total = items.length } = groupOf(item).dataset;
+    says("place", `${Number(first) + items.indexOf(item)} / ${total}`);
     says("name", name);
     says("label", item.closest("[data-file]")?.querySelector("[data-label-shown]")?.textContent.replace(/^–$/, "") || label);
     says("facts", facts);
