@@ -64,7 +64,7 @@ def _histograms(profile: dict[str, Any]) -> Iterator[Chart]:
     }
     for name, (title, note) in titles.items():
         spread = profile[name]
-        if spread and spread["histogram"]["counts"]:
+        if spread and spread["histogram"]["counts"] and profile["files"] > 1:
             unit = "bytes" if name == "size_bytes" else ""
             yield Chart(name, title, "histogram", {**spread["histogram"], "unit": unit}, note)
 
