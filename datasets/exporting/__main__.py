@@ -78,11 +78,11 @@ def export(run: RunFolder) -> None:
     if sender.problem or state.failed:
         raise RunError(
             _(
-                "%(missing)d of %(total)d files were not exported: %(problem)s. "
-                "Try again: it goes on with what is missing.",
+                "%(missing)d of %(total)d files were not exported. "
+                "Try again: it goes on with what is missing. The cause: %(problem)s",
                 missing=spec["count"] - state.files,
                 total=spec["count"],
-                problem=sender.problem.message.rstrip(".") if sender.problem else _("see the list"),
+                problem=sender.problem.message if sender.problem else _("told for each file in the list"),
             ),
             reason=sender.problem.reason if sender.problem else "export_incomplete",
         )

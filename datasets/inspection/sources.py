@@ -126,11 +126,11 @@ class Sources:
             problem = self._fetching.problem
             raise RunError(
                 _(
-                    "%(missing)d of %(total)d objects could not be fetched: %(problem)s. "
-                    "Try again: it goes on with what is missing.",
+                    "%(missing)d of %(total)d objects could not be fetched. "
+                    "Try again: it goes on with what is missing. The cause: %(problem)s",
                     missing=self._fetching.missing,
                     total=self._objects,
-                    problem=problem.message.rstrip(".") if problem else "",
+                    problem=problem.message if problem else "–",
                 ),
                 reason=problem.reason if problem else "import_incomplete",
             )

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.conf import settings as site
 from django.urls import reverse
+from django.utils import translation
 
 from datasets import imports
 from datasets.connections import save_connection
@@ -190,6 +191,9 @@ def test_a_key_that_is_revoked_meanwhile_fails_the_import_which_goes_on_with_a_n
     data = run_work(data)
     assert (data.status, data.error_reason) == ("failed", "key_refused")
     assert "refuses the connection's key" in data.error
+    with translation.override("ko"):
+        data.refresh_from_db()
+        assert "키를 거부했습니다" in data.error, "the cause too is read in the reader's language"
     assert not data.files.exclude(state=File.State.PENDING).exists(), "the objects are not to blame"
     connection.access_key = ceph.access_key
     save_connection(connection, secret_key=ceph.secret_key)
