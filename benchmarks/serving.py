@@ -83,9 +83,9 @@ def _load(address: str, token: str, images: Path, *, concurrency: int, seconds: 
 def _measure_bare(measured: Measured, images: Path) -> None:
     """The same bundle in this process: one image after the other, decoded, resized and predicted by one thread."""
     from datasets.inspection.images import read_rgb
-    from deployments.modelserver.bundle import load_bundle
-    from deployments.modelserver.engine import load_engine
     from deployments.modelserver.predictor import Predictor
+    from jobs.bundles.bundle import load_bundle
+    from jobs.bundles.engine import load_engine
 
     (bundle_file,) = measured.site.home.glob("workspace/**/export/*/bundle.json")
     bundle = load_bundle(bundle_file.parent)

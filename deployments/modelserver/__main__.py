@@ -26,12 +26,12 @@ def main() -> int:
 
     from deployments.modelserver.admission import Admission
     from deployments.modelserver.app import ModelServerApp
-    from deployments.modelserver.bundle import load_bundle
-    from deployments.modelserver.engine import load_engine
-    from deployments.modelserver.errors import BundleError, NotFiniteError
     from deployments.modelserver.predictor import Predictor
     from deployments.modelserver.server import ModelServer
     from dlmodeler_site import sentences
+    from jobs.bundles.bundle import load_bundle
+    from jobs.bundles.engine import load_engine
+    from jobs.bundles.errors import BundleError, NotFiniteError
 
     try:
         bundle = load_bundle(arguments.bundle)

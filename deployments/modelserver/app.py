@@ -9,12 +9,13 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from deployments.modelserver.admission import Admission
-from deployments.modelserver.errors import NotFiniteError, RequestError
+from deployments.modelserver.errors import RequestError
 from deployments.modelserver.inputs import read_images
 from deployments.modelserver.predictor import Predictor
 from deployments.modelserver.protocol import DEFAULT_TOP_K
 from dlmodeler_site.sentences import Sentence as _
 from dlmodeler_site.sentences import to_json
+from jobs.bundles.errors import NotFiniteError
 
 logger = logging.getLogger(__name__)
 

@@ -17,15 +17,15 @@ from typing import Any, Self
 
 from datasets.inspection.images import ImageError, read_rgb
 from datasets.preprocessing.registry import StepError, validate_steps
-from deployments.modelserver.bundle import load_bundle
-from deployments.modelserver.engine import Pixels, load_engine
-from deployments.modelserver.errors import BundleError, NotFiniteError
 from deployments.modelserver.predictor import BATCH_SIZE, Predictor
 from deployments.modelserver.protocol import DEFAULT_TOP_K
 from dlmodeler_site.compute.entry import run_main
 from dlmodeler_site.compute.run_folder import RunError, RunFolder, StopRequested, read_json, read_jsonl, write_json
 from dlmodeler_site.sentences import Sentence as _
 from dlmodeler_site.sentences import to_json
+from jobs.bundles.bundle import load_bundle
+from jobs.bundles.engine import Pixels, load_engine
+from jobs.bundles.errors import BundleError, NotFiniteError
 
 logger = logging.getLogger(__name__)
 

@@ -3,22 +3,6 @@
 from typing import Any
 
 
-class BundleError(Exception):
-    """A bundle that cannot be served; the message names the file in it and what was expected there."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
-
-
-class NotFiniteError(ArithmeticError):
-    """The model answered something that is not a number."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
-
-
 class RequestError(Exception):
     """A request that is answered with an error instead of predictions."""
 

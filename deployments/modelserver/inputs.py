@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from datasets.inspection.images import ImageError, read_rgb
-from deployments.modelserver.engine import Pixels
 from deployments.modelserver.errors import RequestError
 from deployments.modelserver.protocol import (
     IMAGES_TYPE,
@@ -21,6 +20,7 @@ from deployments.modelserver.protocol import (
     unpack_images,
 )
 from dlmodeler_site.sentences import Sentence as _
+from jobs.bundles.engine import Pixels
 
 Fit = Callable[[Pixels], Pixels]
 

@@ -11,10 +11,10 @@ from PIL import Image
 from datasets.inspection.images import fit_rgb, read_rgb, to_rgb
 from datasets.preprocessing.operation import Step
 from datasets.preprocessing.pipeline import apply_steps
-from deployments.modelserver.bundle import Bundle
-from deployments.modelserver.engine import Engine, Pixels, Probabilities
-from deployments.modelserver.errors import NotFiniteError
 from dlmodeler_site.sentences import Sentence as _
+from jobs.bundles.bundle import Bundle
+from jobs.bundles.engine import Engine, Pixels, Probabilities
+from jobs.bundles.errors import NotFiniteError
 
 # More images at once are no faster on a CPU, and the activations of one image can take megabytes.
 BATCH_SIZE = 8

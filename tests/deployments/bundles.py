@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jobs.algorithms.engine import import_openvino
+from jobs.bundles.conversion import import_openvino
 
 SIZE_PX = 16
 LABELS = [

@@ -23,11 +23,11 @@ import pytest
 from PIL import Image
 
 from deployments.client import ModelServerClient, ModelServerError
-from deployments.modelserver.bundle import load_bundle
-from deployments.modelserver.engine import load_engine
-from deployments.modelserver.errors import BundleError
 from deployments.modelserver.protocol import MAX_BODY_BYTES, MAX_IMAGE_BYTES, pack_images, socket_address
 from dlmodeler_site.sentences import loads, to_json
+from jobs.bundles.bundle import load_bundle
+from jobs.bundles.engine import load_engine
+from jobs.bundles.errors import BundleError
 from tests.deployments.bundles import DESCRIPTION, LABELS, SIZE_PX, describe, make_bundle
 
 ROOT = Path(__file__).parents[2]
@@ -409,8 +409,8 @@ def test_the_server_process_loads_neither_django_nor_tensorflow_nor_telemetry(bu
         "from deployments.modelserver.__main__ import leave_out_model_conversion\n"
         "leave_out_model_conversion()\n"
         "import deployments.modelserver.batch, deployments.modelserver.server, deployments.client\n"
-        "from deployments.modelserver.engine import load_engine\n"
-        "from deployments.modelserver.bundle import load_bundle\n"
+        "from jobs.bundles.engine import load_engine\n"
+        "from jobs.bundles.bundle import load_bundle\n"
         "load_engine(load_bundle(pathlib.Path(sys.argv[1])), threads=1)\n"
         "print([name for name in ('django', 'tensorflow', 'keras', 'openvino_telemetry') if sys.modules.get(name)])"
     )

@@ -156,7 +156,7 @@ def test_the_engine_answers_as_the_saved_model(
 ) -> None:
     import tensorflow as tf
 
-    from jobs.algorithms.engine import import_openvino
+    from jobs.bundles.conversion import import_openvino
 
     bundle = finished.output / "bundle"
     description = json.loads((bundle / "bundle.json").read_text())

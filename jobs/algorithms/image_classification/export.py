@@ -13,8 +13,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from dlmodeler_site.compute.run_folder import write_json
-from jobs.algorithms.engine import EngineError, convert
 from jobs.algorithms.image_classification.model import build_network
+from jobs.bundles.conversion import EngineError, convert
 
 _LABELS_FILE = "labels.json"
 

@@ -7,10 +7,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from deployments.modelserver.bundle import Bundle
-from deployments.modelserver.errors import BundleError
 from dlmodeler_site.sentences import Sentence as _
-from jobs.algorithms.engine import import_openvino
+from jobs.bundles.bundle import Bundle
+from jobs.bundles.conversion import import_openvino
+from jobs.bundles.errors import BundleError
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deployments.modelserver.errors import BundleError
 from dlmodeler_site.sentences import Sentence as _
+from jobs.bundles.errors import BundleError
 
 SCHEMA = 1
 ENGINES = ("openvino", "tensorflow")
