@@ -18,7 +18,7 @@ from jobs import instances
 from jobs.algorithms.base import Input, Manifest
 from jobs.algorithms.registry import UnknownAlgorithmError, manifest, manifests
 from jobs.models import Instance, Job, JobInput
-from jobs.preflight import IMAGES, LABELS
+from jobs.readers.registry import reader
 from projects.models import Project
 
 CLASS_NAME_LENGTH = 200
@@ -140,7 +140,7 @@ def choose_inputs(project: Project, manifest: Manifest, given: Mapping[str, int]
         )
     chosen = {name: _data_for(project, known[name], pk) for name, pk in given.items()}
     for name, wanted in known.items():
-        if name in chosen or not wanted.required or (name == LABELS and _carries_labels(chosen.get(IMAGES))):
+        if name in chosen or not wanted.required or reader(manifest).may_lack(name, chosen):
             continue
         raise UserError(
             _("%(algorithm)s needs data for “%(input)s”: %(help)s")
@@ -197,10 +197,6 @@ def _data_for(project: Project, wanted: Input, pk: int) -> Data:
             field=f"inputs.{wanted.name}",
         )
     return data
-
-
-def _carries_labels(images: Data | None) -> bool:
-    return images is not None and images.files.filter(state=File.State.OK).exclude(label="").exists()
 
 
 def _refuse_for_custom(draft: JobDraft) -> None:

@@ -1,46 +1,33 @@
-"""Prepares a training's run folder: the images with their targets, the label map, the spec."""
+"""Prepares a training's run folder: what the reader of its data writes, and the spec."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from datasets.models import File
 from dlmodeler_site.compute.base import cpu_count
-from dlmodeler_site.compute.run_folder import RunFolder, write_jsonl
-from dlmodeler_site.errors import UserError
-from dlmodeler_site.sentences import Sentence as _
+from dlmodeler_site.compute.run_folder import RunFolder
 from jobs import pixel_cache, preflight
+from jobs.readers.registry import reader_of
 
 if TYPE_CHECKING:
     from jobs.models import Training
 
 
 def stage(training: Training, run: RunFolder) -> dict[str, Any]:
-    """Write the manifest of labelled images and answer the spec."""
-    images = training.job.input_data("images")
-    if images is None:
-        raise UserError(
-            _("The job has no image data any more. Choose the data of the job again."), reason="input_missing"
-        )
-    assignment = preflight.assign_labels(training.job, num_types=training.hyperparameters["num_types"])
-
-    def rows() -> Iterator[dict[str, Any]]:
-        for file in images.staged_files(File.State.OK):
-            target = assignment.targets.get(file["name"])
-            if target is not None:
-                yield {**{key: file[key] for key in ("name", "path", "sha256")}, "target": target}
-
-    write_jsonl(run.input / "images.jsonl", rows())
-    training.labels = assignment.labels
-    training.record_of_run = {"data": assignment.manifest_hashes, "hyperparameters": training.hyperparameters}
+    """Write the samples and answer the spec."""
+    job = training.job
+    staged = reader_of(job.algorithm).stage(job, training.hyperparameters, run)
+    training.labels = staged.labels
+    training.record_of_run = {
+        "data": preflight.manifest_hashes(job),
+        "hyperparameters": training.hyperparameters,
+    }
     training.save(update_fields=["labels", "record_of_run"])
     return {
-        "algorithm": training.job.algorithm,
+        "algorithm": job.algorithm,
         "name": training.name,
         "hyperparameters": training.hyperparameters,
-        "images": "input/images.jsonl",
-        "labels": assignment.labels,
+        **staged.spec,
         "seed": training.seed,
         "threads": cpu_count(),
         "gpus": training.instance_count if training.instance_kind == "gpu" else 0,

@@ -10,7 +10,6 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from datasets.inspection.labels import LabelError, make_label_map
 from dlmodeler_site.errors import Conflict, UserError
 from dlmodeler_site.registry import dependants, refuse_if_in_use
 from dlmodeler_site.slugs import unique_slug
@@ -21,13 +20,11 @@ from dlmodeler_site.work.models import FINAL, Status
 from jobs import instances, preflight
 from jobs.algorithms.base import HyperparameterError, Manifest, validate_hyperparameters
 from jobs.definition import algorithm
-from jobs.findings import listed
 from jobs.models import Instance, Job, Training
-from jobs.preflight import Examination
+from jobs.readers.base import Examination
 
 MOST_TRAININGS = 20  # in one request
 NAME_LENGTH = 100
-CLASSES = "num_types"  # the hyperparameter that follows from the labels
 SEEDS = 2**31
 
 
@@ -60,10 +57,10 @@ def create_trainings(user: User, job: Job, instance: Instance, requests: Sequenc
     names = [request.name.strip() for request in requests]
     problems = _Problems()
     _check_names(names, problems)
-    complete = [_hyperparameters(manifest, index, request, problems) for index, request in enumerate(requests)]
     examination = preflight.examine_job(job)
-    if not examination.errors:  # so that everything wrong with the request is told at once
-        _fit_classes(manifest, complete, examination, problems)
+    complete = [
+        _hyperparameters(manifest, examination, index, request, problems) for index, request in enumerate(requests)
+    ]
     problems.raise_if_any()
     examination.raise_errors()
     try:
@@ -188,44 +185,24 @@ def _check_names(names: Sequence[str], problems: _Problems) -> None:
             problems.add(index, "name", sentence % {"name": name, "count": times[name]}, reason="name_exists")
 
 
-def _hyperparameters(manifest: Manifest, index: int, request: TrainingRequest, problems: _Problems) -> dict[str, Any]:
-    """All hyperparameters, typed; without num_types where it shall follow from the labels."""
-    given = dict(request.hyperparameters)
-    follows = given.get(CLASSES) in (None, "")
-    if follows:
-        given[CLASSES] = manifest.hyperparameter(CLASSES).minimum
+def _hyperparameters(
+    manifest: Manifest, examination: Examination, index: int, request: TrainingRequest, problems: _Problems
+) -> dict[str, Any]:
+    """All hyperparameters, typed, those that follow from the data among them; with what does not fit the data told."""
+    given = {name: value for name, value in request.hyperparameters.items() if value not in (None, "")}
     try:
-        complete = validate_hyperparameters(manifest, given)
+        complete = validate_hyperparameters(manifest, {**examination.follows, **given})
     except HyperparameterError as error:
-        for name, sentence in error.details.items():
+        wrong = dict(error.details)
+        if examination.errors:  # What is missing may be so because the data is wrong, which is told then.
+            wrong = {name: sentence for name, sentence in wrong.items() if name in given}
+        for name, sentence in wrong.items():
             problems.add(index, name, sentence, reason="invalid_hyperparameters")
         return {}
-    if follows:
-        del complete[CLASSES]
+    for finding in examination.findings_with(complete):
+        if finding.severity == "error":
+            problems.add(index, finding.hyperparameter, finding.message, reason=finding.code)
     return complete
-
-
-def _fit_classes(
-    manifest: Manifest, complete: list[dict[str, Any]], examination: Examination, problems: _Problems
-) -> None:
-    """Fill in num_types where it is missing, and refuse one that is too small for the labels."""
-    labels = list(examination.images_of)
-    for index, hyperparameters in enumerate(complete):
-        if not hyperparameters:  # refused already
-            continue
-        try:
-            value = hyperparameters.setdefault(CLASSES, len(labels))
-            parsed = manifest.hyperparameter(CLASSES).parse(value)
-            make_label_map(labels, int(parsed))
-        except HyperparameterError as error:
-            problems.add(index, CLASSES, error.message, reason="invalid_hyperparameters")
-        except LabelError:
-            sentence = _(
-                "num_types is %(received)s, but the labels have %(count)s classes: %(classes)s. "
-                "Set it to at least %(count)s."
-            ) % {"received": hyperparameters[CLASSES], "count": len(labels), "classes": listed(labels, most=20)}
-            problems.add(index, CLASSES, sentence, reason="num_types_too_small")
-        complete[index] = {each.name: hyperparameters[each.name] for each in manifest.hyperparameters}
 
 
 def _queue(user: User, job: Job, instance: Instance, name: str, hyperparameters: dict[str, Any]) -> Training:

@@ -140,10 +140,9 @@ def _trainings() -> Any:
 
 
 def _first(job: Job, manifest: Manifest) -> dict[str, Any]:
-    """What the first column starts with: a free name, the defaults, and the number of classes of the labels."""
+    """What the first column starts with: a free name, the defaults, and what follows from the data."""
     values = {each.name: each.default for each in manifest.hyperparameters}
-    classes = len(preflight.examine_job(job).images_of)
-    return {**values, submit.CLASSES: classes or "", "name": submit.free_name(job)}
+    return {**values, **preflight.examine_job(job).follows, "name": submit.free_name(job)}
 
 
 def _state(training: Training) -> dict[str, Any]:

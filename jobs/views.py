@@ -22,7 +22,8 @@ from jobs.definition import create_job, delete_job, update_job
 from jobs.forms import BasicJobForm, CustomJobForm, EditBasicJobForm
 from jobs.instances import gpu_count
 from jobs.models import Job
-from jobs.recommend import Advice, recommend
+from jobs.readers.base import Advice
+from jobs.recommend import recommend
 from jobs.tables import JobTable, TrainingTable
 from jobs.titles import algorithm_title, instance_text, titled_inputs
 from projects.models import Project
@@ -130,8 +131,8 @@ def job_check(request: HttpRequest, pk: int) -> HttpResponse:
     job = get_visible(_jobs(), request.user, pk=pk)
     examination = preflight.examine_job(job)
     classes = [
-        {"label": label, "name": job.class_names.get(label, ""), "count": len(names)}
-        for label, names in examination.images_of.items()
+        {"label": label, "name": job.class_names.get(label, ""), "count": count}
+        for label, count in examination.class_counts.items()
     ]
     findings = [
         {
@@ -142,7 +143,7 @@ def job_check(request: HttpRequest, pk: int) -> HttpResponse:
         }
         for finding in examination.findings
     ]
-    context = {"job": job, "findings": findings, "classes": classes, "images": len(examination.assigned)}
+    context = {"job": job, "findings": findings, "classes": classes, "samples": examination.samples}
     return render(request, "jobs/_check.html", context)
 
 

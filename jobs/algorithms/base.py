@@ -147,6 +147,7 @@ class Manifest:
     summary: str
     inputs: tuple[Input, ...]
     hyperparameters: tuple[Hyperparameter, ...]
+    reads: Literal["labelled_images", "table"] = "labelled_images"  # which of the site's readers prepares its data
 
     def hyperparameter(self, name: str) -> Hyperparameter:
         return next(parameter for parameter in self.hyperparameters if parameter.name == name)

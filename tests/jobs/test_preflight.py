@@ -1,10 +1,16 @@
 """What the check of a job's data finds, and which output each image is assigned to."""
 
+from pathlib import Path
+
 import pytest
 
+from dlmodeler_site.compute.run_folder import RunFolder, read_jsonl
 from dlmodeler_site.errors import UserError
 from jobs import preflight
 from jobs.findings import LISTED, Finding
+from jobs.models import Job
+from jobs.readers.base import Staged
+from jobs.readers.registry import reader_of
 from tests.cast import Cast, make_cast, make_data, make_dataset, png
 from tests.jobs.stage import image_names, make_csv, make_images, make_job, right_csv
 
@@ -21,6 +27,13 @@ def found(cast: Cast, *csv: str, **options: object) -> dict[str, Finding]:
     labels = make_csv(cast.project, *csv) if csv else None
     job = make_job(cast.project, make_images(cast.project), labels, **options)  # type: ignore[arg-type]
     return {finding.code: finding for finding in preflight.check(job)}
+
+
+def staged(job: Job, folder: Path) -> tuple[Staged, dict[str, int]]:
+    """What lies in the run folder of a training with two outputs, and the output that each image belongs to."""
+    run = RunFolder.create(folder / "run", {})
+    stage = reader_of(job.algorithm).stage(job, {"num_types": 2}, run)
+    return stage, {row["name"]: row["target"] for row in read_jsonl(run.path / stage.spec["images"])}
 
 
 def test_right_labels_give_no_finding(cast: Cast) -> None:
@@ -73,14 +86,16 @@ def test_missing_column_is_an_error_that_names_the_file(cast: Cast) -> None:
     assert "labels-0.csv" in finding.message
 
 
-def test_refused_files_are_a_warning_and_their_rows_no_surplus(cast: Cast) -> None:
+def test_refused_files_are_a_warning_and_their_rows_no_surplus(cast: Cast, tmp_path: Path) -> None:
     files = [(name, png()) for name in image_names()] + [("12.png", b"no image")]
     images = make_data(make_dataset(cast.project), files)
     job = make_job(cast.project, images, make_csv(cast.project, right_csv([*image_names(), "12.png"])))
     assert [(finding.code, finding.severity, finding.files) for finding in preflight.check(job)] == [
         ("unsound_file", "warning", ["12.png"])
     ]
-    assert "12.png" not in preflight.assign_labels(job, num_types=2).targets
+    _stage, targets = staged(job, tmp_path)
+    assert len(targets) == 12
+    assert "12.png" not in targets
 
 
 def test_tiny_class_is_a_warning_that_names_the_class(cast: Cast) -> None:
@@ -101,13 +116,13 @@ def test_without_any_labels_there_is_an_error(cast: Cast) -> None:
     assert set(found(cast)) == {"no_labels"}
 
 
-def test_labels_of_the_files_serve_where_no_csv_is_given(cast: Cast) -> None:
+def test_labels_of_the_files_serve_where_no_csv_is_given(cast: Cast, tmp_path: Path) -> None:
     labels = {name: "cat" if number % 2 else "dog" for number, name in enumerate(image_names())}
     job = make_job(cast.project, make_images(cast.project, labels=labels))
     assert preflight.check(job) == []
-    assignment = preflight.assign_labels(job, num_types=2)
-    assert assignment.labels == [{"label": 0, "class_name": "cat"}, {"label": 1, "class_name": "dog"}]
-    assert assignment.targets["0.png"] == 1
+    stage, targets = staged(job, tmp_path)
+    assert stage.labels == [{"label": 0, "class_name": "cat"}, {"label": 1, "class_name": "dog"}]
+    assert targets["0.png"] == 1
 
 
 def test_findings_list_a_bounded_number_of_files_and_tell_all(cast: Cast) -> None:
@@ -116,18 +131,18 @@ def test_findings_list_a_bounded_number_of_files_and_tell_all(cast: Cast) -> Non
     assert (len(finding.files), finding.count, finding.more) == (LISTED, LISTED + 50, 50)
 
 
-def test_integers_keep_their_value_and_get_their_names(cast: Cast) -> None:
+def test_integers_keep_their_value_and_get_their_names(cast: Cast, tmp_path: Path) -> None:
     csv = "".join(f"{name},{5 if number < 6 else 9}\n" for number, name in enumerate(image_names()))
     job = make_job(cast.project, make_images(cast.project), make_csv(cast.project, csv), class_names={"9": "sea"})
-    assignment = preflight.assign_labels(job, num_types=2)
-    assert assignment.labels == [{"label": 5, "class_name": "5"}, {"label": 9, "class_name": "sea"}]
-    assert (assignment.targets["0.png"], assignment.targets["11.png"]) == (0, 1)
-    assert set(assignment.manifest_hashes) == {"images", "labels"}
+    stage, targets = staged(job, tmp_path)
+    assert stage.labels == [{"label": 5, "class_name": "5"}, {"label": 9, "class_name": "sea"}]
+    assert (targets["0.png"], targets["11.png"]) == (0, 1)
+    assert set(preflight.manifest_hashes(job)) == {"images", "labels"}
 
 
-def test_labels_are_not_assigned_while_there_is_an_error(cast: Cast) -> None:
+def test_nothing_is_staged_while_there_is_an_error(cast: Cast, tmp_path: Path) -> None:
     job = make_job(cast.project, make_images(cast.project), make_csv(cast.project, right_csv() + "ghost.png,1\n"))
     with pytest.raises(UserError) as refused:
-        preflight.assign_labels(job, num_types=2)
+        staged(job, tmp_path)
     assert refused.value.reason == "preflight_failed"
     assert refused.value.details["findings"][0]["files"] == ["ghost.png"]

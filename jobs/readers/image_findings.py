@@ -1,0 +1,221 @@
+"""What the check of labelled images can find, and the words for it."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+from datasets.inspection.labels import BadRow, Contradiction, LabelRow
+from dlmodeler_site.sentences import Sentence as _
+from dlmodeler_site.sentences import joined
+from jobs.findings import Finding, Place, finding, listed
+
+TINY_CLASS = 5  # fewer images than these teach little
+
+
+def no_images(message: str) -> Finding:
+    return finding("error", "no_images", message, _("Choose data with images for the job."))
+
+
+def bad_label_file(reason: str, message: str) -> Finding:
+    return finding("error", reason, message, _("Upload a corrected csv as a new data and choose it for the job."))
+
+
+def no_labels(data_name: str) -> Finding:
+    return finding(
+        "error",
+        "no_labels",
+        _("The job has no label data, and the images of “%(data)s” carry no labels.", data=data_name),
+        _("Choose the data with the label csv for the job."),
+    )
+
+
+def images_without_label(data_name: str, names: Collection[str]) -> Finding:
+    values = {"count": len(names), "data": data_name}
+    message = (
+        _("%(count)s image of “%(data)s” has no label.", **values)
+        if len(names) == 1
+        else _("%(count)s images of “%(data)s” have no label.", **values)
+    )
+    return finding(
+        "error",
+        "image_without_label",
+        message,
+        _("Put each image into the folder of its class and upload them as a new data, or choose a label csv."),
+        map(Place, names),
+    )
+
+
+def rows_without_image(data_name: str, rows: Collection[LabelRow], where: Callable[[LabelRow], str]) -> Finding:
+    values = {"count": len(rows), "data": data_name}
+    message = (
+        _("%(count)s row of the labels names an image that “%(data)s” does not have.", **values)
+        if len(rows) == 1
+        else _("%(count)s rows of the labels name images that “%(data)s” does not have.", **values)
+    )
+    return finding(
+        "error",
+        "row_without_image",
+        message,
+        _("Upload the images together with the others as a new data, or remove the rows from the csv."),
+        (Place(row.name, where(row)) for row in rows),
+    )
+
+
+def images_without_row(data_name: str, names: Collection[str]) -> Finding:
+    values = {"count": len(names), "data": data_name}
+    message = (
+        _("%(count)s image of “%(data)s” has no row in the labels.", **values)
+        if len(names) == 1
+        else _("%(count)s images of “%(data)s” have no row in the labels.", **values)
+    )
+    return finding(
+        "error",
+        "image_without_row",
+        message,
+        _("Add a row for each of them to the csv, or leave the images out of a new data."),
+        map(Place, names),
+    )
+
+
+def contradictions(found: Collection[Contradiction], where: Callable[[LabelRow], str]) -> Finding:
+    values = {"count": len(found)}
+    message = (
+        _("%(count)s image has rows with different labels.", **values)
+        if len(found) == 1
+        else _("%(count)s images have rows with different labels.", **values)
+    )
+    return finding(
+        "error",
+        "contradicting_labels",
+        message,
+        _("Keep the row with the right label and remove the others from the csv."),
+        (Place(each.name, joined("; ", map(where, each.rows))) for each in found),
+    )
+
+
+def bad_rows(rows: Collection[BadRow], place: Callable[[int], tuple[str, int]]) -> Finding:
+    def told(row: BadRow) -> Place:
+        name, line = place(row.line)
+        note = _(
+            "line %(line)s: %(problem)s; received “%(received)s”",
+            line=line,
+            problem=row.problem,
+            received=row.received,
+        )
+        return Place(name, note)
+
+    values = {"count": len(rows)}
+    message = (
+        _("%(count)s row of the labels cannot be read.", **values)
+        if len(rows) == 1
+        else _("%(count)s rows of the labels cannot be read.", **values)
+    )
+    return finding(
+        "error",
+        "bad_row",
+        message,
+        _("Write each row as file name and label, such as 0.jpg,1 and upload the csv as a new data."),
+        map(told, rows),
+    )
+
+
+def repeated_rows(rows: Collection[LabelRow], where: Callable[[LabelRow], str]) -> Finding:
+    values = {"count": len(rows)}
+    message = (
+        _("%(count)s row of the labels repeats an earlier one. It does no harm.", **values)
+        if len(rows) == 1
+        else _("%(count)s rows of the labels repeat earlier ones. They do no harm.", **values)
+    )
+    return finding(
+        "warning",
+        "repeated_row",
+        message,
+        _("Nothing needs to be done; remove the repeated rows from the csv to be rid of this notice."),
+        (Place(row.name, where(row)) for row in rows),
+    )
+
+
+def one_class(label: str) -> Finding:
+    return finding(
+        "error",
+        "one_class",
+        _("All images have the same label (%(label)s), so there is nothing to tell apart.", label=label),
+        _("Use images of at least two classes."),
+    )
+
+
+def tiny_classes(images_of: Mapping[str, Collection[str]]) -> Finding:
+    """`images_of`: label text -> the few images of the class."""
+    classes = listed(f"{label} ({len(names)})" for label, names in images_of.items())
+    values = {"count": len(images_of), "tiny": TINY_CLASS, "classes": classes}
+    message = (
+        _("%(count)s class has fewer than %(tiny)s images: %(classes)s.", **values)
+        if len(images_of) == 1
+        else _("%(count)s classes have fewer than %(tiny)s images: %(classes)s.", **values)
+    )
+    return finding(
+        "warning",
+        "tiny_class",
+        message,
+        _("Add images of these classes; a network learns little from so few."),
+        (Place(name, label) for label, names in images_of.items() for name in names),
+    )
+
+
+def unused_class_names(names: Mapping[str, str], labels: Iterable[str]) -> Finding:
+    values = {"labels": listed(f"{label} = {name}" for label, name in names.items())}
+    message = (
+        _("A class name is given for a label that no image has: %(labels)s.", **values)
+        if len(names) == 1
+        else _("Class names are given for labels that no image has: %(labels)s.", **values)
+    )
+    return finding(
+        "warning",
+        "unused_class_name",
+        message,
+        _("Correct the class names of the job. The labels are: %(labels)s.", labels=listed(labels)),
+    )
+
+
+def unsound_files(data_name: str, refused: Mapping[str, str]) -> Finding:
+    """`refused`: file name -> why it was refused."""
+    values = {"count": len(refused), "data": data_name}
+    message = (
+        _("%(count)s file of “%(data)s” was refused and is not trained on.", **values)
+        if len(refused) == 1
+        else _("%(count)s files of “%(data)s” were refused and are not trained on.", **values)
+    )
+    return finding(
+        "warning",
+        "unsound_file",
+        message,
+        _("Repair the files and upload all as a new data, or train without them."),
+        (Place(name, why) for name, why in refused.items()),
+    )
+
+
+def not_images(data_name: str, names: Collection[str]) -> Finding:
+    values = {"count": len(names), "data": data_name}
+    message = (
+        _("%(count)s file of “%(data)s” is no image and is not trained on.", **values)
+        if len(names) == 1
+        else _("%(count)s files of “%(data)s” are no images and are not trained on.", **values)
+    )
+    return finding(
+        "warning",
+        "not_an_image",
+        message,
+        _("Nothing needs to be done."),
+        map(Place, names),
+    )
+
+
+def too_few_outputs(name: str, received: object, labels: Collection[str]) -> Finding:
+    """The hyperparameter `name` gives the network fewer outputs than there are classes."""
+    message = _(
+        "%(name)s is %(received)s, but the labels have %(count)s classes: %(classes)s. Set it to at least %(count)s.",
+        name=name,
+        received=received,
+        count=len(labels),
+        classes=listed(labels, most=20),
+    )
+    fix = _("Set %(name)s to %(count)s.", name=name, count=len(labels))
+    return finding("error", "num_types_too_small", message, fix, hyperparameter=name)
