@@ -3,13 +3,14 @@
 import json
 import sys
 import traceback
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from datasets.inspection.archives import MemberDamaged
 from datasets.inspection.cpu_limit import DECODE_SECONDS
-from datasets.inspection.files import FileReport, inspect_file
+from datasets.inspection.files import FileReport, inspect_file, with_looks
 from datasets.inspection.parallel import map_files
 from datasets.inspection.profile import Profiler
 from datasets.inspection.sources import SourceFile, Sources
@@ -32,7 +33,7 @@ def inspect(run: RunFolder) -> None:
     with open(run.output / "files.jsonl", "w", encoding="utf-8") as output:
         outcomes = map_files(
             run,
-            partial(_inspect, run, spec["thumbnail_px"], spec.get("decode_seconds", DECODE_SECONDS)),
+            partial(_inspect_all, run, spec["thumbnail_px"], spec.get("decode_seconds", DECODE_SECONDS)),
             sources.stream(),
             total=sources.total,
             workers=spec["workers"],
@@ -49,6 +50,14 @@ def inspect(run: RunFolder) -> None:
     sources.check_complete()
     profiler.finish(run, skipped=sources.skipped)
     run.finish(**counts, skipped=sources.skipped)
+
+
+def _inspect_all(
+    run: RunFolder, thumbnail_px: int, decode_seconds: float, sources: Iterable[SourceFile]
+) -> Iterator[_Outcome]:
+    outcomes = [_inspect(run, thumbnail_px, decode_seconds, source) for source in sources]
+    reports = with_looks([outcome.report for outcome in outcomes])
+    return (_Outcome(outcome.source, report) for outcome, report in zip(outcomes, reports, strict=True))
 
 
 def _inspect(run: RunFolder, thumbnail_px: int, decode_seconds: float, source: SourceFile) -> _Outcome:

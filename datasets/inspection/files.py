@@ -1,6 +1,7 @@
 """What a file is (image, table or text) and whether it is sound."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from datasets.inspection.columns import profile_table
 from datasets.inspection.cpu_limit import cpu_limit
 from datasets.inspection.images import ImageError, load_image, looks_like_text, orientation, signature_format
-from datasets.inspection.looks import Look, look_at
+from datasets.inspection.looks import Glance, Look, glance_at, looks_of
 from datasets.inspection.tables import TableError, text_encoding
 from datasets.inspection.thumbnails import is_its_own, shrink, write_thumbnail
 from dlmodeler_site.sentences import Sentence as _
@@ -76,12 +77,13 @@ class FileReport:
     format: str = ""
     thumbnail: Path | None = None
     is_thumbnail: bool = False  # the file itself
-    look: Look | None = None  # of an image
+    glance: Glance | None = None  # at an image
+    look: Look | None = None  # of an image, once its glance was looked into (`with_looks`)
     table: dict[str, Any] | None = None  # the profile of a table's columns
 
     def as_row(self, *, run_folder: Path) -> dict[str, Any]:
         """The fields of an output manifest: the thumbnail's path relative to the run folder, the error as JSON."""
-        fields = {name: value for name, value in self.__dict__.items() if name not in ("look", "table")}
+        fields = {name: value for name, value in self.__dict__.items() if name not in ("glance", "look", "table")}
         fields["thumbnail"] = self.thumbnail.relative_to(run_folder).as_posix() if self.thumbnail else None
         fields["fingerprint"] = self.look.fingerprint if self.look else ""
         return {**fields, "error": to_json(self.error)}
@@ -124,14 +126,21 @@ def inspect_file(
     return _rejected(found, _("This is not an image, a table or text."), "unknown_content")
 
 
+def with_looks(reports: Sequence[FileReport]) -> list[FileReport]:
+    """The reports, with how their images look in place of the glances."""
+    glances = [report.glance for report in reports if report.glance is not None]
+    looks = iter(looks_of(glances))
+    return [report if report.glance is None else replace(report, glance=None, look=next(looks)) for report in reports]
+
+
 def _inspect_image(found: FileReport, source: Path | bytes, thumbnail: Path | None, thumbnail_px: int) -> FileReport:
     image = load_image(source)
     is_thumbnail = is_its_own(image, found.size_bytes, box_px=thumbnail_px)
     if is_thumbnail or thumbnail is None:
         thumbnail = None
-        look = look_at(shrink(image, thumbnail_px), orientation(image))
+        glance = glance_at(shrink(image, thumbnail_px), orientation(image))
     else:
-        look = write_thumbnail(image, thumbnail, box_px=thumbnail_px)
+        glance = write_thumbnail(image, thumbnail, box_px=thumbnail_px)
     width, height = image.size if orientation(image) < 5 else image.size[::-1]
     return replace(
         found,
@@ -141,7 +150,7 @@ def _inspect_image(found: FileReport, source: Path | bytes, thumbnail: Path | No
         format=image.format or "",
         thumbnail=thumbnail,
         is_thumbnail=is_thumbnail,
-        look=look,
+        glance=glance,
     )
 
 

@@ -11,6 +11,7 @@ pages, and copies of all of these; see docs/decisions/0007-look-alikes-by-signs-
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +28,16 @@ _NOISE = 16.0  # of a frequency: what rounding and compression leave of nothing
 _COLOUR_LEVELS, _COLOUR_SHARE = 4, 0.14  # mean colours may differ by 4 levels, and if not of one colour 14 % more
 
 
-def _cosines() -> NDArray[np.float32]:
-    """(frequencies, pixels) float32: rows of the cosine transform, not normalised."""
+def _cosines() -> NDArray[np.float64]:
+    """(frequencies, pixels) float64: rows of the cosine transform, not normalised.
+
+    Whole multiples of 2**-12, with which sums of 8-bit values are exact in any order: equal images have equal
+    fingerprints, whatever is computed together.
+    """
     pixels = np.arange(SIDE_PX) + 0.5
-    return np.cos(np.pi / SIDE_PX * np.arange(_FREQUENCIES)[:, None] * pixels).astype(np.float32)
+    cosines = np.cos(np.pi / SIDE_PX * np.arange(_FREQUENCIES)[:, None] * pixels)
+    whole: NDArray[np.float64] = np.rint(cosines * 4096)
+    return whole / 4096
 
 
 def _lowest() -> NDArray[np.intp]:
@@ -39,47 +46,35 @@ def _lowest() -> NDArray[np.intp]:
     return np.lexsort((np.abs(vertical - horizontal), vertical + horizontal))[1 : _BITS + 1]
 
 
-_MEAN = np.full(SIDE_PX**2, 1 / SIDE_PX**2, np.float32)
 _COSINES = _cosines()
 _LOWEST = _lowest()
 
 
-def fingerprint(pixels: NDArray[np.uint8]) -> str:
-    """The fingerprint in hex of a small version: uint8 (32, 32, 3), the whole image squeezed into a square."""
-    return _fingerprint(pixels @ LUMA, mean_colour(pixels))
+def fingerprints(grey: NDArray[Any], means: NDArray[np.floating]) -> list[str]:
+    """The fingerprints in hex of small versions, each the whole image squeezed into a square.
+
+    Args:
+        grey: luma in 0..255 (image, 32, 32).
+        means: mean red, green and blue (image, 3).
+    """
+    frequencies = (_COSINES @ grey.astype(np.float64) @ _COSINES.T).reshape(len(grey), -1)[:, _LOWEST]
+    signs = np.packbits(frequencies > _NOISE, axis=1)
+    tolerances = _tolerances(grey.astype(np.float32), np.abs(frequencies))
+    rows = np.hstack([signs, np.rint(means).astype(np.uint8), tolerances[:, None]])
+    return [row.tobytes().hex() for row in rows]
 
 
-def grey_fingerprint(pixels: NDArray[np.uint8]) -> str:
-    """That of a grey one, uint8 (32, 32), in half the time."""
-    grey = pixels.astype(np.float32)
-    return _fingerprint(grey, np.full(3, _MEAN @ grey.ravel(), np.float32))
-
-
-def _fingerprint(grey: NDArray[np.float32], mean: NDArray[np.float32]) -> str:
-    frequencies = (_COSINES @ grey @ _COSINES.T).ravel()[_LOWEST]
-    signs = np.packbits(frequencies > _NOISE)
-    colour = np.rint(mean).astype(np.uint8)
-    return f"{signs.tobytes().hex()}{colour.tobytes().hex()}{_tolerance(grey, frequencies):02x}"
-
-
-def mean_colour(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Mean red, green and blue of (32, 32, 3); as a product, which is ten times as fast as `mean`."""
-    colour: NDArray[np.float32] = _MEAN @ pixels.reshape(-1, 3).astype(np.float32)
-    return colour
-
-
-def _tolerance(grey: NDArray[np.float32], frequencies: NDArray[np.floating]) -> int:
-    """How many signs may differ, by how much of the image is busy and how much of it is fine detail."""
-    if grey.max() - grey.min() <= _FLAT_LEVELS:
-        return _FLAT
-    right = np.abs(grey[1:, 1:] - grey[1:, :-1])
-    down = np.abs(grey[1:, 1:] - grey[:-1, 1:])
-    busy = np.count_nonzero(np.maximum(right, down) >= _STILL_LEVELS) / right.size
-    strengths = np.sort(np.abs(frequencies))
-    fine = float(strengths[_BITS // 2] / (strengths[_BITS * 9 // 10] + 1e-6))
-    share: float = min((busy - 0.25) / 0.15, (fine - 0.12) / 0.08, 1.0)
-    distance: int = round(_PLAIN + (_MOST - _PLAIN) * max(share, 0.0))
-    return distance
+def _tolerances(grey: NDArray[np.float32], strengths: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """How many signs may differ, by how much of each image is busy and how much of it is fine detail."""
+    right = np.abs(grey[:, 1:, 1:] - grey[:, 1:, :-1])
+    down = np.abs(grey[:, 1:, 1:] - grey[:, :-1, 1:])
+    busy = np.count_nonzero(np.maximum(right, down) >= _STILL_LEVELS, axis=(1, 2)) / (SIDE_PX - 1) ** 2
+    middle, high = _BITS // 2, _BITS * 9 // 10
+    ordered = np.partition(strengths, (middle, high), axis=1)
+    fine = ordered[:, middle] / (ordered[:, high] + 1e-6)
+    share = np.clip(np.minimum((busy - 0.25) / 0.15, (fine - 0.12) / 0.08), 0.0, 1.0)
+    is_flat = grey.max(axis=(1, 2)) - grey.min(axis=(1, 2)) <= _FLAT_LEVELS
+    return np.where(is_flat, _FLAT, np.rint(_PLAIN + (_MOST - _PLAIN) * share)).astype(np.uint8)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from itertools import takewhile
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import TypeVar
@@ -29,14 +30,14 @@ _stop: Event
 
 def map_files(
     run: RunFolder,
-    work: Callable[[Item], Result],
+    work: Callable[[Iterable[Item]], Iterable[Result]],
     items: Iterable[Item | None],
     *,
     total: int,
     workers: int,
     lost: Callable[[Item], Result],
 ) -> Generator[Result]:
-    """Yield `work(item)` of every item, in any order, from `workers` processes.
+    """Yield one result of every item, in any order, from `workers` processes, which `work` on some of them at a time.
 
     At most two chunks per worker are under way, so memory does not grow with the items. None among these says that the
     next is not there yet, and that those before it shall not wait. Publishes the progress and raises `StopRequested` as
@@ -66,7 +67,7 @@ def map_files(
 
 def _map_chunks(
     run: RunFolder,
-    work: Callable[[Item], Result],
+    work: Callable[[Iterable[Item]], Iterable[Result]],
     chunks: Iterator[list[Item]],
     workers: int,
     broken: list[list[Item]],
@@ -101,13 +102,8 @@ def _map_chunks(
         pool.shutdown(cancel_futures=True)
 
 
-def _work_on(work: Callable[[Item], Result], chunk: list[Item]) -> list[Result]:
-    results = []
-    for item in chunk:
-        if _stop.is_set():
-            break
-        results.append(work(item))
-    return results
+def _work_on(work: Callable[[Iterable[Item]], Iterable[Result]], chunk: list[Item]) -> list[Result]:
+    return list(work(takewhile(lambda _item: not _stop.is_set(), chunk)))
 
 
 def _start_worker(parent: int, stop: Event) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import Image
 
 from datasets.inspection.images import orientation, to_rgb, turn
-from datasets.inspection.looks import Look, look_at
+from datasets.inspection.looks import Glance, glance_at
 
 _QUALITY = 80
 _OWN_BYTES = 64 << 10
@@ -13,17 +13,17 @@ _OWN_BYTES = 64 << 10
 _SHRINKABLE = ("RGB", "L", "RGBA", "LA", "CMYK")
 
 
-def write_thumbnail(image: Image.Image, path: Path, *, box_px: int) -> Look:
+def write_thumbnail(image: Image.Image, path: Path, *, box_px: int) -> Glance:
     """Write a JPEG of the decoded image, upright, within a square of `box_px` pixels; never larger than the image.
 
-    Answers how the image looks.
+    Answers a glance at the image.
     """
     exif_orientation = orientation(image)
     small = shrink(image, box_px)
-    look = look_at(small, exif_orientation)
+    glance = glance_at(small, exif_orientation)
     small = turn(small, exif_orientation)
     (small if small.mode == "L" else to_rgb(small)).save(path, "JPEG", quality=_QUALITY)
-    return look
+    return glance
 
 
 def is_its_own(image: Image.Image, size_bytes: int, *, box_px: int) -> bool:

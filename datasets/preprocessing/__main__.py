@@ -3,8 +3,10 @@
 import json
 import sys
 import traceback
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -14,7 +16,7 @@ from datasets.inspection.images import ImageError
 from datasets.inspection.names import check_name
 from datasets.inspection.parallel import map_files
 from datasets.inspection.profile import Profiler
-from datasets.preprocessing.files import Made, Places, process_file
+from datasets.preprocessing.files import Made, Places, process_file, with_looks
 from datasets.preprocessing.manifest import Manifest
 from datasets.preprocessing.operation import Step
 from datasets.preprocessing.plan import Plan
@@ -64,7 +66,7 @@ class _Output:
     bad: list[str] = field(default_factory=list)
 
     def take(self, outcome: _Outcome) -> None:
-        for row, look in outcome.made:
+        for row, _glance, look in outcome.made:
             self.rows.write(_encode(row) + "\n")
             self.profiler.add(row, look=look)
         self.profiler.offer(self.run)
@@ -118,7 +120,7 @@ def _checked(spec: dict[str, Any]) -> tuple[Step, ...]:
 def _process(job: _Job, manifest: Manifest, output: _Output, spec: dict[str, Any]) -> None:
     outcomes = map_files(
         job.run,
-        partial(_process_line, job),
+        partial(_process_lines, job),
         manifest.lines(),
         total=manifest.count,
         workers=spec["workers"],
@@ -141,6 +143,12 @@ def _failure(bad: list[str]) -> str:
     return joined("\n", (joined(" ", (what, _("Remove what is listed here or choose to skip bad files."))), *bad))
 
 
+def _process_lines(job: _Job, lines: Iterable[str]) -> Iterator[_Outcome]:
+    outcomes = [_process_line(job, line) for line in lines]
+    made = with_looks([each for outcome in outcomes for each in outcome.made])
+    return (replace(outcome, made=tuple(islice(made, len(outcome.made)))) for outcome in outcomes)
+
+
 def _process_line(job: _Job, line: str) -> _Outcome:
     row = json.loads(line)
     name = check_name(row["name"])  # SECURITY: never outside the folder.
@@ -151,7 +159,7 @@ def _process_line(job: _Job, line: str) -> _Outcome:
             row["path"], name, plan, job.places, stem=str(row["id"]), decode_seconds=job.decode_seconds
         )
         for result in results:
-            made.append(Made({"id": row["id"], "label": row["label"], **result.row}, result.look))
+            made.append(Made({"id": row["id"], "label": row["label"], **result.row}, result.glance))
     except ImageError as error:
         return _rejected(job, row, error.message, error.reason)
     except MemoryError:

@@ -3,13 +3,13 @@
 import hashlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from datasets.inspection.cpu_limit import cpu_limit
-from datasets.inspection.looks import Look, look_at
+from datasets.inspection.looks import Glance, Look, glance_at, looks_of
 from datasets.inspection.thumbnails import write_thumbnail
 from datasets.preprocessing.decoding import read_original
 from datasets.preprocessing.pipeline import results
@@ -37,16 +37,29 @@ class Places:
 
 
 class Made(NamedTuple):
-    """The row of a file for the output manifest, and how it looks, where that was seen."""
+    """The row of a file for the output manifest, and, where its pixels were seen, a glance or already its look."""
 
     row: dict[str, Any]
+    glance: Glance | None = None
     look: Look | None = None
+
+
+def with_looks(made: Sequence[Made]) -> Iterator[Made]:
+    """The same, with looks and fingerprints in place of the glances."""
+    looks = iter(looks_of([each.glance for each in made if each.glance is not None]))
+    for each in made:
+        if each.glance is None:
+            yield each
+        else:
+            look = next(looks)
+            yield Made({**each.row, "fingerprint": look.fingerprint}, look=look)
 
 
 def process_file(
     source: str, name: str, plan: Plan, places: Places, *, stem: str, decode_seconds: float | None = None
 ) -> Iterator[Made]:
-    """Write what the plan makes of the image at `source`, known as `name`, in its format; yield the row of each.
+    """Write what the plan makes of the image at `source`, known as `name`, in its format; yield the row of each,
+    still without fingerprint.
 
     The image itself is left out where the plan keeps originals. A thumbnail is called after `stem` and its copy, or is
     the result itself, where that is small enough. An image that takes more than `decode_seconds` of CPU time to be
@@ -70,10 +83,10 @@ def process_file(
         is_plain = image_format == "JPEG" and image.mode in ("L", "RGB") and not original.saver.has_exif
         is_thumbnail = is_small and is_plain
         if is_thumbnail:
-            look = look_at(image)
+            glance = glance_at(image)
         else:
             thumbnail = f"output/thumbnails/{copy_name(stem, copy)}.jpg"
-            look = write_thumbnail(image, Path(places.run, thumbnail), box_px=places.thumbnail_px)
+            glance = write_thumbnail(image, Path(places.run, thumbnail), box_px=places.thumbnail_px)
         row = {
             "name": result_name,
             "state": "ok",
@@ -86,12 +99,11 @@ def process_file(
             "height": image.height,
             "mode": image.mode,
             "format": image_format,
-            "fingerprint": look.fingerprint,
             "file": file,
             "thumbnail": thumbnail,
             "is_thumbnail": is_thumbnail,
         }
-        yield Made(row, look)
+        yield Made(row, glance)
 
 
 def copy_name(name: str, copy: int) -> str:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -177,12 +177,13 @@ def test_a_decoder_that_does_not_end_costs_its_file_alone(tmp_path: Path, module
     assert Counter(row["state"] for row in found.values()) == {"ok": 39, "rejected": 1}
 
 
-def crash_on_13(number: int) -> str:
+def crash_on_13(numbers: Iterable[int]) -> Iterator[str]:
     """As a decoder in C would do it."""
-    if number == 13:
-        faulthandler.disable()  # or pytest's writes all stacks into the summary
-        ctypes.string_at(0)
-    return f"{number}"
+    for number in numbers:
+        if number == 13:
+            faulthandler.disable()  # or pytest's writes all stacks into the summary
+            ctypes.string_at(0)
+        yield f"{number}"
 
 
 def test_a_segmentation_fault_costs_its_file_alone(tmp_path: Path) -> None:
@@ -191,11 +192,12 @@ def test_a_segmentation_fault_costs_its_file_alone(tmp_path: Path) -> None:
     assert sorted(results) == sorted(["lost 13", *(f"{number}" for number in range(100) if number != 13)])
 
 
-def take_memory(size_bytes: int) -> bool:
-    try:
-        return len(bytearray(size_bytes)) == size_bytes
-    except MemoryError:
-        return False
+def take_memory(sizes: Iterable[int]) -> Iterator[bool]:
+    for size_bytes in sizes:
+        try:
+            yield len(bytearray(size_bytes)) == size_bytes
+        except MemoryError:
+            yield False
 
 
 def test_the_memory_of_a_worker_is_bounded(tmp_path: Path) -> None:

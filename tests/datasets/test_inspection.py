@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -312,10 +313,11 @@ class TestRun:
         assert psutil.wait_procs(workers, timeout=10)[1] == []
 
 
-def die_on_13(number: int) -> int:
-    if number == 13:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number
+def die_on_13(numbers: Iterable[int]) -> Iterator[int]:
+    for number in numbers:
+        if number == 13:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield number
 
 
 def test_a_dead_worker_costs_only_the_file_that_kills_it(tmp_path):

@@ -19,7 +19,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from datasets.inspection.images import ImageError, load_image, read_rgb
 from datasets.preprocessing.decoding import read_original
-from datasets.preprocessing.files import Places, process_file
+from datasets.preprocessing.files import Places, process_file, with_looks
 from datasets.preprocessing.operation import ImageOperation
 from datasets.preprocessing.parameters import Choice, FileNames, Label, Number
 from datasets.preprocessing.pipeline import apply_steps, previews
@@ -279,7 +279,8 @@ class TestProcessFile:
         source = folder / "source"
         source.write_bytes(content)
         places = Places(str(folder), thumbnail_px=256)
-        ((row, look),) = process_file(str(source), name, Plan.of(validate_steps(steps)), places, stem="7")
+        made = list(process_file(str(source), name, Plan.of(validate_steps(steps)), places, stem="7"))
+        ((row, _glance, look),) = with_looks(made)
         assert look is not None
         assert row["fingerprint"] == look.fingerprint
         return row, Image.open(folder / row["file"])
