@@ -12,7 +12,6 @@ from django.views.decorators.http import require_POST, require_safe
 from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.parameters import whole_number
-from dlmodeler_site.work import logs
 from dlmodeler_site.work.queue import waiting_reason
 from jobs import preflight, submit
 from jobs.algorithms.base import Manifest
@@ -22,11 +21,9 @@ from jobs.forms import InstanceForm, TrainingFormSet
 from jobs.instances import gpu_count
 from jobs.models import Job, Training
 from jobs.monitoring import progress_of
-from jobs.titles import algorithm_title, instance_text, titled_inputs
+from jobs.titles import titled_inputs
+from jobs.training_tabs import TABS, log, tab_of
 from jobs.views import job_frame
-
-SHOWN_ELSEWHERE = ("data", "hyperparameters", "seed", "ended")  # of the record of a run
-TABS = (("graph", "chart-line"), ("log", "file-text"), ("details", "info-circle"))
 
 
 @login_required
@@ -75,19 +72,11 @@ def training_create(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_safe
 def training_detail(request: HttpRequest, pk: int) -> HttpResponse:
-    """A training: its graph, log or details (`?tab=`)."""
+    """A training, under one of its tabs (`?tab=`)."""
     training = get_visible(_trainings(), request.user, pk=pk)
-    tab = request.GET.get("tab", "graph")
-    tabs = [
-        {"key": key, "label": label, "icon": icon, "active": key == tab}
-        for (key, icon), label in zip(TABS, (_("Result graph"), _("Log"), _("Details")), strict=True)
-    ]
-    context = job_frame(request, training.job, (training.name, None), tabs=tabs, **_state(training))
-    if tab == "log":
-        context |= _log(training, 0)
-    elif tab == "details":
-        context |= _details(training)
-    return render(request, f"jobs/training_{tab if tab in ('log', 'details') else 'graph'}.html", context)
+    tab = tab_of(request.GET.get("tab", ""))
+    context = job_frame(request, training.job, (training.name, None), tabs=TABS, tab=tab, **_state(training))
+    return render(request, f"jobs/training_{tab.key}.html", {**context, **tab.context(training)})
 
 
 @login_required
@@ -104,7 +93,7 @@ def training_status(request: HttpRequest, pk: int) -> HttpResponse:
 def training_log(request: HttpRequest, pk: int) -> HttpResponse:
     """The log from `?offset=` on."""
     training = get_visible(_trainings(), request.user, pk=pk)
-    context = _log(training, whole_number(request, "offset") or 0)
+    context = log(training, whole_number(request, "offset") or 0)
     return render(request, "jobs/_log.html", {"training": training, **context})
 
 
@@ -155,30 +144,3 @@ def _state(training: Training) -> dict[str, Any]:
         "run_time": duration(training.run_time_s),
         "waiting_reason": waiting_reason(training),
     }
-
-
-def _log(training: Training, offset: int) -> dict[str, Any]:
-    text, next_offset = logs.read(training, offset=offset)
-    return {"text": text, "next_offset": next_offset, "goes_on": not training.is_final or bool(text)}
-
-
-def _details(training: Training) -> dict[str, Any]:
-    shown = {key: value for key, value in training.record_of_run.items() if key not in SHOWN_ELSEWHERE}
-    return {
-        "hyperparameters": list(training.hyperparameters.items()),
-        "inputs": titled_inputs(training.job),
-        "data_hashes": list(training.record_of_run.get("data", {}).items()),
-        "record": list(_flat(shown)),
-        "algorithm": algorithm_title(training.job.algorithm),
-        "instance": instance_text(training),
-    }
-
-
-def _flat(record: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    pairs: list[tuple[str, Any]] = []
-    for key, value in record.items():
-        if isinstance(value, dict):
-            pairs += _flat(value, f"{prefix}{key}.")
-        else:
-            pairs.append((f"{prefix}{key}", value))
-    return pairs

@@ -1,0 +1,67 @@
+"""The tabs of a training's page: what each shows."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from dlmodeler_site.work import logs
+from jobs.models import Training
+from jobs.titles import algorithm_title, instance_text, titled_inputs
+
+SHOWN_ELSEWHERE = ("data", "hyperparameters", "seed", "ended")  # of the record of a run
+
+
+@dataclass(frozen=True)
+class Tab:
+    """One tab: `?tab=key`, rendered by `jobs/training_<key>.html` with what `context` gives."""
+
+    key: str
+    icon: str
+    title: Promise
+    context: Callable[[Training], Mapping[str, Any]]
+
+
+def log(training: Training, offset: int = 0) -> dict[str, Any]:
+    text, next_offset = logs.read(training, offset=offset)
+    return {"text": text, "next_offset": next_offset, "goes_on": not training.is_final or bool(text)}
+
+
+def _graph(training: Training) -> dict[str, Any]:
+    return {}
+
+
+def _details(training: Training) -> dict[str, Any]:
+    shown = {key: value for key, value in training.record_of_run.items() if key not in SHOWN_ELSEWHERE}
+    return {
+        "hyperparameters": list(training.hyperparameters.items()),
+        "inputs": titled_inputs(training.job),
+        "data_hashes": list(training.record_of_run.get("data", {}).items()),
+        "record": list(_flat(shown)),
+        "algorithm": algorithm_title(training.job.algorithm),
+        "instance": instance_text(training),
+    }
+
+
+def _flat(record: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for key, value in record.items():
+        if isinstance(value, dict):
+            pairs += _flat(value, f"{prefix}{key}.")
+        else:
+            pairs.append((f"{prefix}{key}", value))
+    return pairs
+
+
+TABS = (
+    Tab("graph", "chart-line", _("Result graph"), _graph),
+    Tab("log", "file-text", _("Log"), log),
+    Tab("details", "info-circle", _("Details"), _details),
+)
+
+
+def tab_of(key: str) -> Tab:
+    """The tab of that key; the first where there is none."""
+    return next((tab for tab in TABS if tab.key == key), TABS[0])
