@@ -1,26 +1,22 @@
 """`python -m deployments.modelserver.batch RUN_FOLDER`: the predictions of a prediction job, one row for each file."""
 
-import json
 import logging
-import os
-import shutil
 import sys
 import time
-import uuid
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from datasets.inspection.images import ImageError, read_rgb
 from datasets.preprocessing.registry import StepError, validate_steps
 from deployments.modelserver.predictor import BATCH_SIZE, Predictor
 from deployments.modelserver.protocol import DEFAULT_TOP_K
 from dlmodeler_site.compute.entry import run_main
-from dlmodeler_site.compute.run_folder import RunError, RunFolder, StopRequested, read_json, read_jsonl, write_json
+from dlmodeler_site.compute.row_file import Row, RowFile
+from dlmodeler_site.compute.run_folder import RunError, RunFolder, StopRequested, read_jsonl
 from dlmodeler_site.sentences import Sentence as _
 from dlmodeler_site.sentences import to_json
 from jobs.bundles.bundle import load_bundle
@@ -31,19 +27,6 @@ logger = logging.getLogger(__name__)
 
 CHECKPOINT_EVERY_S = 10.0
 PROGRESS_EVERY_S = 0.5
-POSITION, PREDICTIONS = "position.json", "predictions.jsonl"
-
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Position:
-    """How far the job is: the rows and bytes written, how many of them failed, and the seconds it took."""
-
-    rows: int = 0
-    size_bytes: int = 0
-    failed: int = 0
-    seconds: float = 0.0
 
 
 def predict_files(run: RunFolder) -> None:
@@ -51,7 +34,7 @@ def predict_files(run: RunFolder) -> None:
     spec = run.spec
     files, threads = run.path / spec["files"], int(spec["threads"])
     total = sum(1 for _row in read_jsonl(files))
-    with _Results(run) as results, ThreadPoolExecutor(threads) as workers:
+    with RowFile(run, run.output / "predictions.jsonl") as results, ThreadPoolExecutor(threads) as workers:
         predictor = _load_predictor(Path(spec["bundle"]), spec.get("steps") or [], threads=threads)
         next_checkpoint, next_progress = time.monotonic() + CHECKPOINT_EVERY_S, 0.0
         chunks = _chunks(files, start=results.rows)
@@ -72,49 +55,6 @@ def predict_files(run: RunFolder) -> None:
         end = results.write_through()
     run.progress(1.0)
     run.finish(predicted=end.rows - end.failed, failed=end.failed, seconds=end.seconds)
-
-
-class _Results:
-    """The rows written so far, those of an earlier attempt's checkpoint first."""
-
-    def __init__(self, run: RunFolder) -> None:
-        self._run = run
-        self._started = time.monotonic()
-        self._before = _restore(run)
-        self.rows, self._failed = self._before.rows, self._before.failed
-
-    def __enter__(self) -> Self:
-        self._file = open(self._run.output / PREDICTIONS, "ab")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def add(self, rows: list[Row]) -> None:
-        self._file.writelines(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
-        self.rows += len(rows)
-        self._failed += sum(bool(row["error"]) for row in rows)
-
-    def write_through(self) -> Position:
-        """Have all rows on the disk, and say where they end."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        return Position(
-            rows=self.rows,
-            size_bytes=self._file.tell(),
-            failed=self._failed,
-            seconds=round(self._before.seconds + time.monotonic() - self._started, 3),
-        )
-
-    def put_checkpoint(self) -> None:
-        position = self.write_through()
-        folder = self._run.path / f"checkpoint.new-{uuid.uuid4().hex}"
-        folder.mkdir()
-        shutil.copyfile(self._run.output / PREDICTIONS, folder / PREDICTIONS)
-        with open(folder / PREDICTIONS, "rb") as copy:
-            os.fsync(copy.fileno())
-        write_json(folder / POSITION, asdict(position))
-        self._run.put_checkpoint(folder)
 
 
 def _load_predictor(path: Path, steps: list[dict[str, Any]], *, threads: int) -> Predictor:
@@ -178,26 +118,6 @@ def _decode(predictor: Predictor, path: Path, name: str) -> Pixels | str:
             file=name,
             cause=error.strerror,
         )
-
-
-def _restore(run: RunFolder) -> Position:
-    """Make the output hold the rows of the checkpoint, or none where there is no whole one."""
-    output = run.output / PREDICTIONS
-    output.write_bytes(b"")
-    try:
-        position = Position(**read_json(run.checkpoint / POSITION))
-        size_bytes = (run.checkpoint / PREDICTIONS).stat().st_size
-    except FileNotFoundError:
-        return Position()
-    if size_bytes < position.size_bytes:
-        logger.warning(
-            "The checkpoint is cut off at byte %d of %d: starting from the first file.", size_bytes, position.size_bytes
-        )
-        return Position()
-    shutil.copyfile(run.checkpoint / PREDICTIONS, output)
-    os.truncate(output, position.size_bytes)
-    logger.info("Going on after the %d rows of the checkpoint.", position.rows)
-    return position
 
 
 if __name__ == "__main__":
