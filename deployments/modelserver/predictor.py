@@ -23,7 +23,7 @@ PROBABILITY_DIGITS = 6
 
 @dataclass(frozen=True)
 class Candidate:
-    label: int
+    label: int | str
     class_name: str | None
     probability: float
 
@@ -50,12 +50,12 @@ class Predictor:
         """uint8 (height, width, 3) of any size, preprocessed, at the size of the network's input."""
         if self.steps:
             pixels = np.asarray(to_rgb(apply_steps(Image.fromarray(pixels), self.steps)))
-        return fit_rgb(pixels, width=self.bundle.input.width, height=self.bundle.input.height)
+        return fit_rgb(pixels, width=self.bundle.image.width, height=self.bundle.image.height)
 
     def warm_up(self) -> None:
         """Take a JPEG the whole way, so that the first user does not wait for what is loaded on first use."""
         black = io.BytesIO()
-        Image.new("RGB", (self.bundle.input.width, self.bundle.input.height)).save(black, "JPEG")
+        Image.new("RGB", (self.bundle.image.width, self.bundle.image.height)).save(black, "JPEG")
         self.predict([self.fit(read_rgb(black.getvalue()))], top_k=1)
 
     def predict(self, images: Sequence[Pixels], *, top_k: int) -> list[Prediction]:

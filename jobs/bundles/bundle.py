@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from dlmodeler_site.sentences import Sentence as _
 from jobs.bundles.errors import BundleError
@@ -12,12 +12,18 @@ SCHEMA = 1
 ENGINES = ("openvino", "tensorflow")
 PRECISIONS = ("f32", "bf16")
 
+Task = Literal["classification", "regression"]
+ColumnType = Literal["number", "category", "text", "date"]
+
 
 @dataclass(frozen=True)
 class Label:
-    """One output of the network: the integer of the label data and the class name, when one was given."""
+    """One output of the network: what the label data call the class, and the class name, when one was given.
 
-    label: int
+    The label of an image is an integer; that of a row is the text of its class where that is no integer.
+    """
+
+    label: int | str
     class_name: str | None
 
 
@@ -33,6 +39,46 @@ class ImageInput:
     @property
     def shape(self) -> list[int | None]:
         return [None, self.height, self.width, 3]
+
+    def as_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "shape": self.shape, "dtype": self.dtype}
+
+
+@dataclass(frozen=True)
+class TableColumn:
+    """A column that every row must have, or may lack where it is `optional`: then its value is missing."""
+
+    name: str
+    type: ColumnType
+    examples: tuple[str, ...] = ()
+    optional: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        return {"name": self.name, "type": self.type, "examples": list(self.examples), "optional": self.optional}
+
+
+@dataclass(frozen=True)
+class TableInput:
+    """The model's input, texts (batch, columns): each cell as it is written in a csv, "" where it is missing."""
+
+    columns: tuple[TableColumn, ...]
+    target: str
+    dtype: str = "string"
+    kind: str = "table"
+
+    @property
+    def shape(self) -> list[int | None]:
+        return [None, len(self.columns)]
+
+    def as_json(self) -> dict[str, Any]:
+        columns = [column.as_json() for column in self.columns]
+        return {
+            "kind": self.kind,
+            "shape": self.shape,
+            "dtype": self.dtype,
+            "columns": columns,
+            "target": self.target,
+        }
 
 
 @dataclass(frozen=True)
@@ -53,14 +99,34 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class Bundle:
-    """`labels[i]` names output `i` of the network."""
+    """`labels[i]` names output `i` of the network; a regression has none and answers one number for each sample."""
 
     path: Path
     algorithm: str
     model: ModelInfo
-    input: ImageInput
+    input: ImageInput | TableInput
     labels: tuple[Label, ...]
     engine: EngineChoice
+    task: Task = "classification"
+
+    @property
+    def output(self) -> str:
+        """The name of what the network answers: probabilities (batch, classes), or values (batch,)."""
+        return "probabilities" if self.task == "classification" else "values"
+
+    @property
+    def image(self) -> ImageInput:
+        """The input of a model of images; BundleError where it is a model of tables."""
+        if not isinstance(self.input, ImageInput):
+            raise BundleError(_("bundle.json: an image was expected as input, a table was received."))
+        return self.input
+
+    @property
+    def table(self) -> TableInput:
+        """The input of a model of tables; BundleError where it is a model of images."""
+        if not isinstance(self.input, TableInput):
+            raise BundleError(_("bundle.json: a table was expected as input, an image was received."))
+        return self.input
 
     @property
     def openvino_model(self) -> Path:
@@ -95,6 +161,9 @@ def load_bundle(path: Path) -> Bundle:
             )
         )
     model = _get(value, "model", dict)
+    task = _read_task(value.get("task", "classification"))
+    given = _read_input(_get(value, "input", dict))
+    labels = _get(value, "labels", list) if task == "classification" else []
     return Bundle(
         path=path,
         algorithm=_get(value, "algorithm", str),
@@ -103,9 +172,10 @@ def load_bundle(path: Path) -> Bundle:
             created_at=_get(model, "created_at", str),
             metrics=_get(model, "metrics", dict, default={}),
         ),
-        input=_read_input(_get(value, "input", dict)),
-        labels=_read_labels(_get(value, "labels", list)),
+        input=given,
+        labels=_read_labels(labels, of=given) if task == "classification" else (),
         engine=_read_engine(_get(value, "engine", dict)),
+        task=task,
     )
 
 
@@ -127,34 +197,69 @@ def _get(value: dict[str, Any], name: str, kind: type, *, default: Any = None) -
     return found
 
 
-def _read_input(value: dict[str, Any]) -> ImageInput:
-    kind, shape, dtype = value.get("kind"), value.get("shape"), value.get("dtype")
-    match (kind, dtype, shape):
-        case ("image", "uint8", [None, int(height), int(width), 3]) if height > 0 and width > 0:
-            return ImageInput(height=height, width=width)
+def _read_task(value: Any) -> Task:
+    for task in get_args(Task):
+        if value == task:
+            return task  # type: ignore[no-any-return]
     raise BundleError(
         _(
-            "bundle.json: the input must be an image of dtype uint8 and shape [null, height, width, 3], "
-            "%(kind)s of dtype %(dtype)s and shape %(shape)s was received.",
-            kind=repr(kind),
-            dtype=repr(dtype),
-            shape=repr(shape),
+            "bundle.json: the task must be one of %(tasks)s, %(received)s was received.",
+            tasks=", ".join(get_args(Task)),
+            received=repr(value),
         )
     )
 
 
-def _read_labels(rows: list[Any]) -> tuple[Label, ...]:
+def _read_input(value: dict[str, Any]) -> ImageInput | TableInput:
+    match value:
+        case {"kind": "table"}:
+            columns = tuple(map(_read_column, _get(value, "columns", list)))
+            if not columns:
+                raise BundleError(_("bundle.json: the input has no columns; at least one was expected."))
+            return TableInput(columns=columns, target=_get(value, "target", str))
+        case {"kind": "image", "dtype": "uint8", "shape": [None, int(height), int(width), 3]} if min(height, width) > 0:
+            return ImageInput(height=height, width=width)
+    raise BundleError(
+        _(
+            "bundle.json: the input must be a table with columns, or an image of dtype uint8 and shape "
+            "[null, height, width, 3]; %(kind)s of dtype %(dtype)s and shape %(shape)s was received.",
+            kind=repr(value.get("kind")),
+            dtype=repr(value.get("dtype")),
+            shape=repr(value.get("shape")),
+        )
+    )
+
+
+def _read_column(row: Any) -> TableColumn:
+    match row:
+        case {"name": str(name), "type": "number" | "category" | "text" | "date" as kind}:
+            examples, optional = row.get("examples") or [], row.get("optional", False)
+            if isinstance(examples, list) and isinstance(optional, bool):
+                return TableColumn(name, kind, tuple(map(str, examples)), optional)
+    raise BundleError(
+        _(
+            "bundle.json: a column must be %(example)s, %(received)s was received.",
+            example='{"name": text, "type": %s, "examples": [text, …]}' % " or ".join(get_args(ColumnType)),  # noqa: UP031
+            received=repr(row),
+        )
+    )
+
+
+def _read_labels(rows: list[Any], *, of: ImageInput | TableInput) -> tuple[Label, ...]:
     labels = []
     for index, row in enumerate(rows):
         match row:
             case {"label": int(label), "class_name": str() | None as class_name}:
                 labels.append(Label(label=label, class_name=class_name))
+            case {"label": str(text), "class_name": str() | None as class_name} if isinstance(of, TableInput):
+                labels.append(Label(label=text, class_name=class_name))
             case _other:
+                kind = "integer" if isinstance(of, ImageInput) else "integer or text"
                 raise BundleError(
                     _(
                         "bundle.json: %(place)s must be %(example)s, %(received)s was received.",
                         place=f"labels[{index}]",
-                        example='{"label": integer, "class_name": text or null}',
+                        example=f'{{"label": {kind}, "class_name": text or null}}',
                         received=repr(row),
                     )
                 )

@@ -1,4 +1,4 @@
-"""Engines: what turns pixels into probabilities."""
+"""Engines: what turns pixels, or the cells of rows, into probabilities or values."""
 
 import logging
 from collections import deque
@@ -8,14 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from dlmodeler_site.sentences import Sentence as _
-from jobs.bundles.bundle import Bundle
+from jobs.bundles.bundle import Bundle, ImageInput, TableInput
 from jobs.bundles.conversion import import_openvino
 from jobs.bundles.errors import BundleError
 
 logger = logging.getLogger(__name__)
 
 Pixels = npt.NDArray[np.uint8]
+Cells = npt.NDArray[np.object_]  # of str
 Probabilities = npt.NDArray[np.float32]
+Answers = npt.NDArray[np.float32]
 
 
 class Engine(Protocol):
@@ -25,8 +27,12 @@ class Engine(Protocol):
     precision: str
     fallback: str
 
-    def predict(self, batch: Pixels) -> Probabilities:
-        """Probabilities, float32 (batch, classes), of uint8 (batch, height, width, 3)."""
+    def predict(self, batch: Pixels | Cells) -> Answers:
+        """float32: probabilities (batch, classes), or for a regression values (batch,).
+
+        Args:
+            batch: uint8 (batch, height, width, 3) of images, texts (batch, columns) of rows, "" = missing.
+        """
         ...
 
 
@@ -54,17 +60,17 @@ class OpenVinoEngine:
         self._compiled = compiled
         self._output = compiled.outputs[0]
         for output in compiled.outputs:
-            if "probabilities" in output.get_names():
+            if bundle.output in output.get_names():
                 self._output = output
         self._requests: deque[Any] = deque(compiled.create_infer_request() for _stream in range(threads))
 
-    def predict(self, batch: Pixels) -> Probabilities:
+    def predict(self, batch: Pixels | Cells) -> Answers:
         try:
             request = self._requests.pop()
         except IndexError:
             request = self._compiled.create_infer_request()
         try:
-            answer: Probabilities = request.infer(np.ascontiguousarray(batch), share_inputs=True)[self._output]
+            answer: Answers = request.infer(np.ascontiguousarray(batch), share_inputs=True)[self._output]
             return answer
         finally:
             self._requests.append(request)
@@ -90,10 +96,11 @@ class TensorFlowEngine:
         self._constant = tf.constant
         _positional, inputs = self._function.structured_input_signature
         (self._input,) = inputs
+        self._output = bundle.output
 
-    def predict(self, batch: Pixels) -> Probabilities:
+    def predict(self, batch: Pixels | Cells) -> Answers:
         outputs = self._function(**{self._input: self._constant(batch)})
-        answer: Probabilities = outputs["probabilities"].numpy()
+        answer: Answers = outputs[self._output].numpy()
         return answer
 
 
@@ -140,29 +147,45 @@ def _cause(bundle: Bundle, error: Exception) -> str:
 
 
 def _check(bundle: Bundle, engine: Engine, *, rounds: int) -> None:
-    """Predict a black image, so that the first user does not pay for lazy set-up, and compare the shapes."""
-    black = np.zeros((1, bundle.input.height, bundle.input.width, 3), np.uint8)
-    expected = (1, len(bundle.labels))
+    """Predict an empty sample, so that the first user does not pay for lazy set-up, and compare the shapes."""
+    empty = _empty(bundle.input)
+    expected = (1, len(bundle.labels)) if bundle.task == "classification" else (1,)
     for _round in range(rounds):
         try:
-            answer = engine.predict(black)
+            answer = engine.predict(empty)
         except Exception as error:
             raise BundleError(
                 _(
                     "The %(engine)s engine does not take the input shape of bundle.json, %(shape)s: %(cause)s",
                     engine=engine.name,
-                    shape=str(black.shape),
+                    shape=str(empty.shape),
                     cause=_cause(bundle, error),
                 )
             ) from error
         if answer.shape != expected:
-            raise BundleError(
-                _(
-                    "The %(engine)s engine answers shape %(shape)s; "
-                    "bundle.json lists %(labels)d labels, so %(expected)s was expected.",
-                    engine=engine.name,
-                    shape=str(answer.shape),
-                    labels=len(bundle.labels),
-                    expected=str(expected),
-                )
-            )
+            raise BundleError(_other_answer(bundle, engine, answer.shape, expected))
+
+
+def _empty(of: ImageInput | TableInput) -> Pixels | Cells:
+    """A black image, or a row of which every value is missing."""
+    if isinstance(of, TableInput):
+        return np.full((1, len(of.columns)), "", object)
+    return np.zeros((1, of.height, of.width, 3), np.uint8)
+
+
+def _other_answer(bundle: Bundle, engine: Engine, received: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    if bundle.task == "regression":
+        return _(
+            "The %(engine)s engine answers shape %(shape)s; of a regression %(expected)s was expected.",
+            engine=engine.name,
+            shape=str(received),
+            expected=str(expected),
+        )
+    return _(
+        "The %(engine)s engine answers shape %(shape)s; "
+        "bundle.json lists %(labels)d labels, so %(expected)s was expected.",
+        engine=engine.name,
+        shape=str(received),
+        labels=len(bundle.labels),
+        expected=str(expected),
+    )
