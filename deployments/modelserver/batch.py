@@ -3,9 +3,9 @@
 import logging
 import sys
 import time
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from datasets.preprocessing.registry import StepError, validate_steps
 from deployments.modelserver.predictor import BATCH_SIZE, Predictor
 from deployments.modelserver.protocol import DEFAULT_TOP_K
 from dlmodeler_site.compute.entry import run_main
+from dlmodeler_site.compute.in_order import map_in_order
 from dlmodeler_site.compute.row_file import Row, RowFile
 from dlmodeler_site.compute.run_folder import RunError, RunFolder, StopRequested, read_jsonl
 from dlmodeler_site.sentences import Sentence as _
@@ -39,7 +40,7 @@ def predict_files(run: RunFolder) -> None:
         next_checkpoint, next_progress = time.monotonic() + CHECKPOINT_EVERY_S, 0.0
         chunks = _chunks(files, start=results.rows)
         try:
-            for rows in _predict_in_order(workers, predictor, chunks, ahead=2 * threads):
+            for rows in map_in_order(workers, partial(_predict_chunk, predictor), chunks, ahead=2 * threads):
                 results.add(rows)
                 if time.monotonic() >= next_progress:
                     run.progress(results.rows / total)
@@ -71,19 +72,6 @@ def _chunks(files: Path, *, start: int) -> Iterator[list[Row]]:
     rows = islice(read_jsonl(files), start, None)
     while chunk := list(islice(rows, BATCH_SIZE)):
         yield chunk
-
-
-def _predict_in_order(
-    workers: ThreadPoolExecutor, predictor: Predictor, chunks: Iterator[list[Row]], *, ahead: int
-) -> Iterator[list[Row]]:
-    """Each worker decodes and predicts whole chunks; at most `ahead` of them wait in memory."""
-    pending: deque[Future[list[Row]]] = deque()
-    for chunk in chunks:
-        pending.append(workers.submit(_predict_chunk, predictor, chunk))
-        if len(pending) >= ahead:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()
 
 
 def _predict_chunk(predictor: Predictor, files: list[Row]) -> list[Row]:
