@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import StreamingHttpResponse
 from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin
 from rest_framework.request import Request
@@ -17,7 +17,6 @@ from rest_framework.viewsets import GenericViewSet
 from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.api import FileNegotiation, ScopedViewSet, idempotent
 from dlmodeler_site.errors import UserError
-from dlmodeler_site.work import logs
 from jobs import preflight, submit
 from jobs.algorithms.base import Manifest
 from jobs.algorithms.registry import manifests
@@ -28,7 +27,6 @@ from jobs.recommend import recommend
 from jobs.serializers import (
     AdviceSerializer,
     AlgorithmSerializer,
-    EpochSerializer,
     FindingSerializer,
     JobSerializer,
     RecommendationSerializer,
@@ -37,6 +35,7 @@ from jobs.serializers import (
     TrainingSerializer,
     TrainingsRequestSerializer,
 )
+from jobs.watch_api import WatchActions
 from projects.models import Project
 
 
@@ -141,7 +140,7 @@ class JobViewSet(ListModelMixin, ScopedViewSet):
         return Response(self.get_serializer(self.queryset.get(pk=job.pk)).data, status=status)
 
 
-class TrainingViewSet(ListModelMixin, ScopedViewSet):
+class TrainingViewSet(WatchActions, ListModelMixin, ScopedViewSet):
     """Trainings of the user's projects."""
 
     queryset = Training.objects.select_related("job__project", "creator")
@@ -193,37 +192,6 @@ class TrainingViewSet(ListModelMixin, ScopedViewSet):
         submit.resume(training)
         return self._answer(training)
 
-    @extend_schema(
-        operation_id="trainings_metrics",
-        parameters=[OpenApiParameter("since", int, description="epochs after this one only")],
-        responses=EpochSerializer(many=True),
-        filters=False,
-    )
-    @action(detail=True, pagination_class=None)
-    def metrics(self, request: Request, pk: str) -> Response:
-        """The metrics of every epoch."""
-        rows = self.visible().epoch_metrics.filter(epoch__gt=_whole_number(request, "since"))
-        values = rows.values_list("epoch", "step", "time", "seconds", "metrics")
-        return Response(
-            [
-                {"epoch": epoch, "step": step, "time": time, "seconds": seconds, **metrics}
-                for epoch, step, time, seconds, metrics in values
-            ]
-        )
-
-    @extend_schema(
-        operation_id="trainings_logs",
-        parameters=[OpenApiParameter("offset", int, description="the X-Next-Offset of the last answer")],
-        responses={(200, "text/plain"): OpenApiTypes.STR},
-    )
-    @action(detail=True, content_negotiation_class=FileNegotiation)
-    def logs(self, request: Request, pk: str) -> HttpResponse:
-        """The log from a byte on; header X-Next-Offset says where to go on."""
-        text, next_offset = logs.read(self.visible(), offset=_whole_number(request, "offset"))
-        answer = HttpResponse(text, content_type="text/plain; charset=utf-8")
-        answer["X-Next-Offset"] = str(next_offset)
-        return answer
-
     @extend_schema(operation_id="trainings_model", responses={(200, "application/gzip"): OpenApiTypes.BINARY})
     @action(detail=True, content_negotiation_class=FileNegotiation)
     def model(self, request: Request, pk: str) -> StreamingHttpResponse:
@@ -239,17 +207,6 @@ class TrainingViewSet(ListModelMixin, ScopedViewSet):
         return Response(self.get_serializer(training).data)
 
 
-def _whole_number(request: Request, name: str) -> int:
-    value = request.query_params.get(name, "0")
-    if not value.isdecimal() or len(value) > 15:
-        raise UserError(
-            _("?%(name)s= takes a whole number of at least 0; received “%(received)s”.")
-            % {"name": name, "received": value[:50]},
-            reason="invalid",
-        )
-    return int(value)
-
-
 def _translated(each: Manifest) -> dict[str, Any]:
     """The manifest with its titles and helps in the language of the request."""
 
@@ -259,5 +216,8 @@ def _translated(each: Manifest) -> dict[str, Any]:
     return {
         **words(each, "title", "summary"),
         "inputs": [words(part, "title", "help") for part in each.inputs],
-        "hyperparameters": [words(part, "title", "help", "unit") for part in each.hyperparameters],
+        "hyperparameters": [
+            {**words(part, "title", "help", "unit", "group"), "required": part.required}
+            for part in each.hyperparameters
+        ],
     }

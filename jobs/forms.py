@@ -1,5 +1,7 @@
 """The forms of jobs and trainings."""
 
+import json
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
@@ -9,13 +11,14 @@ from django.utils.translation import gettext_lazy
 from datasets.models import Data
 from dlmodeler_site.forms import NamedForm, SiteForm
 from dlmodeler_site.parameters import as_whole_number
-from jobs.algorithms.base import Hyperparameter, Manifest
+from jobs.algorithms.base import Hyperparameter, HyperparameterError, Manifest
 from jobs.algorithms.registry import manifests
 from jobs.definition import JobDraft
 from jobs.models import Instance, InstanceKind, Job
 from jobs.submit import MOST_TRAININGS, NAME_LENGTH, TrainingRequest
 from projects.models import Project
 
+DEFAULTS_OF = "defaults_of"
 CLASS_NAMES_HELP = gettext_lazy("One line for each label, such as 0=forest. Pages and predictions then speak in names.")
 
 
@@ -153,17 +156,40 @@ class EditBasicJobForm(DataFields, NamedForm):
         }
 
 
+@dataclass(frozen=True)
+class FieldGroup:
+    """Fields under one title; "" = always in sight."""
+
+    title: str
+    fields: list[forms.BoundField]
+
+    @property
+    def wrong(self) -> bool:
+        return any(field.errors for field in self.fields)
+
+
 class TrainingForm(SiteForm):
-    """One training of several: its name and its hyperparameters. Values are judged by `jobs.submit`, not here."""
+    """One training of several: its name and its hyperparameters. Values are judged by `jobs.submit`, not here.
+
+    Fields start with the defaults of a variant. `defaults_of` says which: values that are still those are not sent on
+    where another variant was chosen, whose own defaults stand then.
+    """
 
     name = forms.CharField(label=gettext_lazy("Name"), max_length=NAME_LENGTH, required=False)
 
     def __init__(self, *args: Any, manifest: Manifest, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.hyperparameters = manifest.hyperparameters
+        self.manifest = manifest
         self.fields["name"].widget.attrs["required"] = True
+        variant = manifest.variant_of(self.initial)
+        if manifest.variant:
+            self.fields[DEFAULTS_OF] = forms.CharField(
+                required=False, initial=variant, widget=forms.HiddenInput(attrs={"data-defaults-of": ""})
+            )
         for each in manifest.hyperparameters:
-            self.fields[each.name] = _field(each)
+            self.fields[each.name] = _field(each, manifest, variant)
+            if each.name in self.initial:
+                self.initial[each.name] = _text(self.initial[each.name])
         for name, field in self.fields.items():
             wrong = " is-invalid" if self.is_bound and self.errors.get(name) else ""
             kind = "form-select" if isinstance(field.widget, forms.Select) else "form-control"
@@ -174,9 +200,29 @@ class TrainingForm(SiteForm):
         if field:
             self.fields[field].widget.attrs["class"] += " is-invalid"
 
+    def groups(self) -> list[FieldGroup]:
+        """The visible fields: those always in sight, then the folded ones, each group under its title."""
+        titles = {each.name: _(each.group) if each.group else "" for each in self.manifest.hyperparameters}
+        groups: dict[str, list[forms.BoundField]] = {"": []}
+        for bound in self.visible_fields():
+            groups.setdefault(titles.get(bound.name, ""), []).append(bound)
+        return [FieldGroup(title, fields) for title, fields in groups.items()]
+
     def request(self) -> TrainingRequest:
-        given = {each.name: self.cleaned_data[each.name] for each in self.hyperparameters}
+        given = {each.name: self.cleaned_data[each.name] for each in self.manifest.hyperparameters}
+        shown = self.cleaned_data.get(DEFAULTS_OF, "")
+        if shown and given.get(self.manifest.variant) != shown:
+            for each in self.manifest.hyperparameters:
+                if each.name != self.manifest.variant and _is(each, given[each.name], each.default_for(shown)):
+                    given[each.name] = ""
         return TrainingRequest(self.cleaned_data["name"], given)
+
+
+def _is(hyperparameter: Hyperparameter, text: str, value: Any) -> bool:
+    try:
+        return value is not None and hyperparameter.parse(text) == value
+    except HyperparameterError:
+        return False
 
 
 class BaseTrainingFormSet(forms.BaseFormSet):
@@ -200,18 +246,39 @@ TrainingFormSet: type[BaseTrainingFormSet] = forms.formset_factory(  # type: ign
 )
 
 
-def _field(hyperparameter: Hyperparameter) -> forms.Field:
+def _field(hyperparameter: Hyperparameter, manifest: Manifest, variant: str) -> forms.Field:
+    """The field, whose widget tells the page's script which variants it is of and how each starts."""
     words = [_(hyperparameter.title), _(hyperparameter.help), hyperparameter.allowed()]
     shared: dict[str, Any] = {
         "label": hyperparameter.name,
         "required": False,
-        "initial": hyperparameter.default,
+        "initial": hyperparameter.default_for(variant),
         "help_text": ". ".join(word.rstrip(".") for word in words if word) + ".",
     }
+    attrs: dict[str, Any] = {}
+    if hyperparameter.name == manifest.variant:
+        attrs["data-variant"] = ""
+    if hyperparameter.variants:
+        attrs["data-applies-to"] = " ".join(hyperparameter.variants)
+    if hyperparameter.defaults:
+        choices = manifest.hyperparameter(manifest.variant).choices
+        attrs["data-defaults"] = json.dumps({each: _text(hyperparameter.default_for(each)) for each in choices})
     if hyperparameter.type == "choice":
-        return forms.ChoiceField(choices=[(each, each) for each in hyperparameter.choices], **shared)
+        options = [(each, each) for each in hyperparameter.choices]
+        return forms.ChoiceField(choices=options, widget=forms.Select(attrs=attrs), **shared)
     if hyperparameter.type == "bool":
-        return forms.ChoiceField(choices=[("true", _("Yes")), ("false", _("No"))], **shared)
-    return forms.CharField(
-        max_length=30, widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}), **shared
-    )
+        shared["initial"] = _text(shared["initial"])
+        options = [("true", _("Yes")), ("false", _("No"))]
+        return forms.ChoiceField(choices=options, widget=forms.Select(attrs=attrs), **shared)
+    attrs |= {"autocomplete": "off"}
+    if hyperparameter.type != "column":
+        attrs |= {"inputmode": "decimal"}
+    length = 500 if hyperparameter.type == "column" else 30
+    return forms.CharField(max_length=length, widget=forms.TextInput(attrs=attrs), **shared)
+
+
+def _text(value: Any) -> str:
+    """As the field shows it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)

@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from dlmodeler_site.api import WORK_FIELDS, InstanceSerializer, NullIfBlank, WorkSerializer
 from dlmodeler_site.work.models import Status
-from dlmodeler_site.work.queue import waiting_reason
+from dlmodeler_site.work.queue import Waiting, waiting
 from jobs.models import Job, Training
 from jobs.monitoring import Progress, progress_of
 
@@ -22,13 +22,19 @@ class AlgorithmInputSerializer(serializers.Serializer[Any]):
 
 class HyperparameterSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
-    type = serializers.ChoiceField(choices=["int", "float", "bool", "choice"])
-    default = serializers.JSONField(help_text="null: it must be given, or follows from the data")
+    type = serializers.ChoiceField(choices=["int", "float", "bool", "choice", "column"])
+    default = serializers.JSONField(help_text="null: it must be given, follows from the data, or is optional")
+    defaults = serializers.DictField(help_text="value of the algorithm's variant -> default there, where it is another")
+    applies_to = serializers.ListField(
+        child=serializers.CharField(), source="variants", help_text="values of the variant; empty = always"
+    )
+    required = serializers.BooleanField()  # type: ignore[assignment]
     range = serializers.SerializerMethodField(help_text="[minimum, maximum], null where there is none")
     choices = serializers.ListField(child=serializers.CharField())
     title = serializers.CharField()
     help = serializers.CharField()
     unit = serializers.CharField()
+    group = serializers.CharField()
 
     @extend_schema_field(serializers.ListField(child=serializers.FloatField(allow_null=True), allow_null=True))
     def get_range(self, hyperparameter: dict[str, Any]) -> list[float | None] | None:
@@ -40,6 +46,8 @@ class AlgorithmSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     title = serializers.CharField()
     summary = serializers.CharField()
+    reads = serializers.CharField()
+    variant = serializers.CharField(help_text="the hyperparameter that `defaults` and `applies_to` go by; empty = none")
     inputs = AlgorithmInputSerializer(many=True)
     hyperparameters = HyperparameterSerializer(many=True)
 
@@ -169,6 +177,7 @@ class TrainingDetailSerializer(TrainingSerializer):
     error_reason = NullIfBlank(read_only=True, allow_null=True)
     metrics = serializers.SerializerMethodField(help_text="of the newest epoch; empty before the first")
     eta_seconds = serializers.SerializerMethodField(help_text="null while it is not known")
+    queue_position = serializers.SerializerMethodField(help_text="1 = it is next; null when it is not queued")
     waiting_reason = serializers.SerializerMethodField(help_text="why it is queued; null when it is not")
     labels = serializers.ListField(child=serializers.DictField(), read_only=True, help_text="index = output")
     record = serializers.DictField(source="record_of_run", read_only=True)
@@ -179,6 +188,7 @@ class TrainingDetailSerializer(TrainingSerializer):
             "error_reason",
             "metrics",
             "eta_seconds",
+            "queue_position",
             "waiting_reason",
             "seed",
             "labels",
@@ -187,26 +197,19 @@ class TrainingDetailSerializer(TrainingSerializer):
 
     def to_representation(self, training: Training) -> dict[str, Any]:
         self._progress: Progress = progress_of(training)
+        self._waiting: Waiting = waiting(training)
         represented: dict[str, Any] = super().to_representation(training)
         return represented
 
     @extend_schema_field(serializers.DictField())
     def get_metrics(self, training: Training) -> dict[str, Any]:
-        return self._progress.metrics or {}
+        return self._progress.metrics
 
     def get_eta_seconds(self, training: Training) -> float | None:
         return self._progress.eta_seconds
 
     def get_waiting_reason(self, training: Training) -> str | None:
-        return waiting_reason(training) or None
+        return self._waiting.reason or None
 
-
-class EpochSerializer(serializers.Serializer[Any]):
-    """One epoch: its metrics beside the fields below."""
-
-    epoch = serializers.IntegerField()
-    step = serializers.IntegerField()
-    time = serializers.DateTimeField()
-    seconds = serializers.FloatField()
-    loss = serializers.FloatField(allow_null=True)
-    accuracy = serializers.FloatField(allow_null=True)
+    def get_queue_position(self, training: Training) -> int | None:
+        return self._waiting.position or None

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dlmodeler_site.sentences import Sentence as _
@@ -12,6 +12,7 @@ from dlmodeler_site.sentences import joined
 Value = int | float | bool | str
 
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
+_LONGEST_NAME = 500
 _BOOLEANS = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
 
 
@@ -26,10 +27,17 @@ class HyperparameterError(Exception):
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """One setting of a training. Without a default it must be given."""
+    """One setting of a training. Without a default it must be given, unless it is `optional`.
+
+    Attributes:
+        type: "column" is the name of a column of the table that is learned from.
+        defaults: variant of the algorithm -> default there, where it is another than `default`.
+        variants: the variants that it applies to; empty = all.
+        group: title under which forms gather it, folded; empty = always in sight.
+    """
 
     name: str
-    type: Literal["int", "float", "bool", "choice"]
+    type: Literal["int", "float", "bool", "choice", "column"]
     default: Value | None = None
     minimum: float | None = None
     maximum: float | None = None
@@ -37,10 +45,20 @@ class Hyperparameter:
     title: str = ""
     help: str = ""
     unit: str = ""
+    defaults: Mapping[str, Value] = field(default_factory=dict)
+    variants: tuple[str, ...] = ()
+    optional: bool = False
+    group: str = ""
 
     @property
     def required(self) -> bool:
-        return self.default is None
+        return self.default is None and not self.optional
+
+    def default_for(self, variant: str) -> Value | None:
+        return self.defaults.get(variant, self.default)
+
+    def applies_to(self, variant: str) -> bool:
+        return not self.variants or variant in self.variants
 
     def allowed(self) -> str:
         """The values it takes, in words: "a whole number from 1 to 100"."""
@@ -48,6 +66,8 @@ class Hyperparameter:
             return _("true or false")
         if self.type == "choice":
             return _("one of %(choices)s", choices=", ".join(self.choices))
+        if self.type == "column":
+            return _("the name of a column")
         whole = self.type == "int"
         if self.minimum is not None and self.maximum is not None:
             limits = {"minimum": self.minimum, "maximum": self.maximum}
@@ -89,7 +109,7 @@ class Hyperparameter:
                 if isinstance(value, bool):
                     return value
                 return _BOOLEANS.get(value.lower()) if isinstance(value, str) else None
-            case "choice":
+            case "choice" | "column":
                 return value if isinstance(value, str) else None
             case "int":
                 return _whole_number(value)
@@ -98,7 +118,7 @@ class Hyperparameter:
 
     def _in_range(self, value: Value) -> bool:
         if isinstance(value, str):
-            return value in self.choices
+            return 0 < len(value) <= _LONGEST_NAME if self.type == "column" else value in self.choices
         above = self.minimum is None or value >= self.minimum
         return above and (self.maximum is None or value <= self.maximum)
 
@@ -140,24 +160,50 @@ class Input:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What an algorithm is, reads and can be told."""
+    """What an algorithm is, reads and can be told.
+
+    Attributes:
+        reads: which of the site's readers prepares its data.
+        variant: name of the choice on which defaults depend, and which hyperparameters apply; "" = there is none.
+    """
 
     name: str
     title: str
     summary: str
     inputs: tuple[Input, ...]
     hyperparameters: tuple[Hyperparameter, ...]
-    reads: Literal["labelled_images", "table"] = "labelled_images"  # which of the site's readers prepares its data
+    reads: Literal["labelled_images", "table"] = "labelled_images"
+    variant: str = ""
 
     def hyperparameter(self, name: str) -> Hyperparameter:
         return next(parameter for parameter in self.hyperparameters if parameter.name == name)
 
+    def variant_of(self, values: Mapping[str, Any]) -> str:
+        """The variant that these hyperparameters choose; the default one where they choose none that exists."""
+        if not self.variant:
+            return ""
+        parameter = self.hyperparameter(self.variant)
+        chosen = values.get(self.variant)
+        return str(chosen if chosen in parameter.choices else parameter.default)
+
+    def defaults(self, variant: str = "") -> dict[str, Value]:
+        """What stands for hyperparameters that are not given: of the variant, or of the default one."""
+        variant = self.variant_of({self.variant: variant})
+        applicable = [parameter for parameter in self.hyperparameters if parameter.applies_to(variant)]
+        chosen = {self.variant: variant} if self.variant else {}
+        return {
+            parameter.name: value for parameter in applicable if (value := parameter.default_for(variant)) is not None
+        } | chosen
+
 
 def validate_hyperparameters(manifest: Manifest, values: Mapping[str, Any]) -> dict[str, Value]:
-    """Every hyperparameter of the algorithm, typed; defaults stand for what is absent, None or "".
+    """The hyperparameters that apply, typed; the variant's defaults stand for what is absent, None or "".
+
+    A value for what does not apply is dropped where it is a default, and refused otherwise. What is optional and not
+    given has no entry.
 
     Raises:
-        HyperparameterError: names every value that is unknown, missing or out of range.
+        HyperparameterError: names every value that is unknown, missing, out of range or does not apply.
     """
     known = {parameter.name: parameter for parameter in manifest.hyperparameters}
     details: dict[str, str] = {
@@ -170,19 +216,32 @@ def validate_hyperparameters(manifest: Manifest, values: Mapping[str, Any]) -> d
         for name in values
         if name not in known
     }
-    complete: dict[str, Value] = {}
+    parsed: dict[str, Value] = {}
     for name, parameter in known.items():
-        value = values.get(name)
-        if value is None or value == "":
-            if parameter.default is None:
-                details[name] = _("%(name)s is required: %(allowed)s.", name=name, allowed=parameter.allowed())
-            else:
-                complete[name] = parameter.default
+        if (value := values.get(name)) is None or value == "":
             continue
         try:
-            complete[name] = parameter.parse(value)
+            parsed[name] = parameter.parse(value)
         except HyperparameterError as error:
             details |= error.details
+    variant = manifest.variant_of(parsed)
+    complete = manifest.defaults(variant)
+    for name, parameter in known.items():
+        if parameter.applies_to(variant):
+            if name in parsed:
+                complete[name] = parsed[name]
+            elif parameter.required and name not in details:
+                details[name] = _("%(name)s is required: %(allowed)s.", name=name, allowed=parameter.allowed())
+        elif manifest.variant in details:  # Whether it applies is not known.
+            continue
+        elif name in parsed and parsed[name] not in {parameter.default, *parameter.defaults.values()}:
+            details[name] = _(
+                "%(name)s does not apply where %(variant)s is %(chosen)s, only where it is %(others)s; leave it out.",
+                name=name,
+                variant=manifest.variant,
+                chosen=variant,
+                others=", ".join(parameter.variants),
+            )
     if details:
         raise HyperparameterError(details)
     return complete

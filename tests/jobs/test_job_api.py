@@ -41,6 +41,11 @@ def test_algorithms_tell_inputs_and_hyperparameters_with_ranges(cast: Cast) -> N
     assert parameters["batch_size"]["default"] == 100
     assert parameters["epochs"]["range"][0] == 1
     assert parameters["num_types"]["default"] is None
+    assert [parameters[name]["required"] for name in ("num_types", "seed", "epochs")] == [True, False, False]
+    assert algorithm["variant"] == "network"
+    assert set(parameters["epochs"]["defaults"]) == {"transfer"}
+    assert parameters["filter_num1"]["applies_to"] == ["original"]
+    assert parameters["epochs"]["applies_to"] == []
     assert all(each["help"] for each in parameters.values())
     assert api(cast.bob).get("/api/v1/algorithms/image_classification/").json() == algorithm
     assert api(cast.bob).get("/api/v1/algorithms/nonsense/").status_code == 400

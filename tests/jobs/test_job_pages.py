@@ -127,6 +127,19 @@ def test_several_columns_start_several_trainings(cast: Cast, job: Job) -> None:
     assert dict(Training.objects.values_list("name", "hyperparameters__epochs")) == {"a": 3, "b": 4}
 
 
+def test_defaults_of_another_network_are_not_sent_on(cast: Cast, job: Job) -> None:
+    """Without the script a column goes on showing the defaults of the network that it began with."""
+    url = reverse("jobs:training-create", args=[job.pk])
+    shown = {"defaults_of": "original", "epochs": "100", "batch_size": "7", "filter_num1": "20"}
+    chosen = {"defaults_of": "transfer", "epochs": "100"}
+    columns = posted({"name": "a", "network": "transfer", **shown}, {"name": "b", "network": "transfer", **chosen})
+    logged_in(cast.erin).post(url, columns)
+    first, second = (Training.objects.get(name=name).hyperparameters for name in "ab")
+    assert (first["epochs"], first["batch_size"]) == (20, 7)
+    assert "filter_num1" not in first
+    assert second["epochs"] == 100
+
+
 def test_wrong_columns_keep_what_was_typed_and_mark_each_its_field(cast: Cast, job: Job) -> None:
     url = reverse("jobs:training-create", args=[job.pk])
     columns = posted({"name": "a", "epochs": "3"}, {"name": "a", "epochs": "many"}, {"name": "c", "num_types": "1"})

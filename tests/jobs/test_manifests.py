@@ -23,12 +23,32 @@ TOY = Manifest(
 )
 
 
+NETWORKS = Manifest(
+    name="networks",
+    title="Networks",
+    summary="",
+    inputs=(),
+    hyperparameters=(
+        Hyperparameter(name="network", type="choice", default="small", choices=("small", "large")),
+        Hyperparameter(name="epochs", type="int", default=100, defaults={"large": 20}),
+        Hyperparameter(name="filters", type="int", default=8, variants=("small",)),
+        Hyperparameter(name="blocks", type="int", variants=("large",)),
+        Hyperparameter(name="seed", type="int", optional=True),
+        Hyperparameter(name="target", type="column", optional=True),
+    ),
+    variant="network",
+)
+
+
 def test_the_originals_defaults_stand_for_what_is_not_given() -> None:
-    assert validate_hyperparameters(CLASSIFICATION, {"num_types": 6, "epochs": None, "batch_size": ""}) == {
+    values = validate_hyperparameters(CLASSIFICATION, {"num_types": 6, "epochs": None, "batch_size": ""})
+    original = {
+        "network": "original",
         "batch_size": 100,
         "epochs": 100,
         "learning_rate": 0.001,
         "num_types": 6,
+        "image_size": 128,
         "filter_num1": 20,
         "filter_num2": 40,
         "filter_num3": 60,
@@ -36,7 +56,48 @@ def test_the_originals_defaults_stand_for_what_is_not_given() -> None:
         "filter_num5": 100,
         "filter_num6": 100,
         "validation_split": 0.0,
+        "optimizer": "adam",
+        "learning_rate_schedule": "constant",
+        "class_weight": "none",
     }
+    assert values.items() >= original.items()
+    assert "seed" not in values
+    assert not any(name.startswith("fine_tune") for name in values)
+    off = {"early_stopping", "restore_best", "flip_horizontal", "flip_vertical", "rotation", "zoom", "shift"}
+    off |= {"brightness", "label_smoothing", "dropout_rate", "weight_decay", "warmup_epochs"}
+    assert not any(values[name] for name in off)
+
+
+def test_transfer_alone_means_its_recommended_settings() -> None:
+    values = validate_hyperparameters(CLASSIFICATION, {"network": "transfer", "num_types": 6})
+    assert values["fine_tune_blocks"]
+    assert values["validation_split"] == 0.1
+    assert not any(name.startswith("filter_num") for name in values)
+
+
+def test_defaults_and_what_applies_follow_the_variant() -> None:
+    assert validate_hyperparameters(NETWORKS, {}) == {"network": "small", "epochs": 100, "filters": 8}
+    large = validate_hyperparameters(NETWORKS, {"network": "large", "blocks": "2", "seed": 5, "filters": "8"})
+    assert large == {"network": "large", "epochs": 20, "blocks": 2, "seed": 5}
+    assert NETWORKS.defaults() == {"network": "small", "epochs": 100, "filters": 8}
+    assert NETWORKS.defaults("large") == {"network": "large", "epochs": 20}
+
+
+def test_what_does_not_apply_is_refused_when_it_was_set() -> None:
+    with pytest.raises(HyperparameterError) as caught:
+        validate_hyperparameters(NETWORKS, {"network": "large", "filters": 9})
+    assert set(caught.value.details) == {"filters", "blocks"}
+    assert "where network is large, only where it is small" in caught.value.details["filters"]
+    assert "required" in caught.value.details["blocks"]
+    with pytest.raises(HyperparameterError) as caught:
+        validate_hyperparameters(NETWORKS, {"network": "huge", "blocks": 9})
+    assert set(caught.value.details) == {"network"}
+
+
+def test_a_column_is_any_name() -> None:
+    assert validate_hyperparameters(NETWORKS, {"target": " the price, net "})["target"] == "the price, net"
+    with pytest.raises(HyperparameterError, match="target must be the name of a column"):
+        validate_hyperparameters(NETWORKS, {"target": 3})
 
 
 def test_text_from_forms_is_parsed() -> None:
@@ -94,8 +155,12 @@ def test_defaults_are_allowed_values() -> None:
         for parameter in algorithm.hyperparameters:
             assert parameter.title
             assert parameter.help
-            if parameter.default is not None:
-                assert parameter.parse(parameter.default) == parameter.default
+            for default in (parameter.default, *parameter.defaults.values()):
+                assert default is None or parameter.parse(default) == default
+        if algorithm.variant:
+            choices = set(algorithm.hyperparameter(algorithm.variant).choices)
+            for parameter in algorithm.hyperparameters:
+                assert choices >= {*parameter.defaults, *parameter.variants}
 
 
 def test_an_unknown_algorithm_is_answered_with_the_known_ones() -> None:

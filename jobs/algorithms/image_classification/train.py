@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dlmodeler_site.compute.run_folder import RunError, RunFolder
 from dlmodeler_site.sentences import Sentence as _
 from jobs.algorithms.data import LabelledPixels, epoch_order, load_pixels, read_manifest, split_stratified
-from jobs.algorithms.image_classification.manifest import BLOCKS, IMAGE_SIZE_PX
+from jobs.algorithms.image_classification.manifest import BLOCKS
 from jobs.algorithms.progress import TrainingMonitor, tell
 from jobs.algorithms.runtime import dtype_policy, hardware_and_versions, load_tensorflow, memory_errors, thread_count
 
@@ -63,7 +63,7 @@ def train(run: RunFolder) -> None:
         run,
         read_manifest(run.path / spec["images"], labels=len(labels)),
         cache=Path(spec["cache"]),
-        size_px=IMAGE_SIZE_PX,
+        size_px=spec["hyperparameters"]["image_size"],
         threads=threads,
     )
     run.check_stop()
@@ -76,7 +76,7 @@ def train(run: RunFolder) -> None:
     policy = dtype_policy(spec.get("precision", "auto"), gpus=spec["gpus"])
     with memory_errors():
         learner = Learner(
-            size_px=IMAGE_SIZE_PX,
+            size_px=spec["hyperparameters"]["image_size"],
             filters=settings.filters,
             classes=settings.num_types,
             learning_rate=settings.learning_rate,
