@@ -4,7 +4,7 @@ import heapq
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -45,13 +45,12 @@ def profile_table(path: Path) -> dict[str, Any]:
             more_columns = max(more_columns, widest - MAX_COLUMNS)
             batch = [row[:MAX_COLUMNS] for row in batch]
         names: list[str] = []
-        if is_first and _is_header(batch[0]):
-            names = batch.pop(0)
+        if is_first and is_header(batch[0]):
+            names = column_names(batch.pop(0))
             widest = max(map(len, [names, *batch]))
         is_first = False
         for place in range(len(columns), min(widest, MAX_COLUMNS)):
-            name = names[place].strip() if place < len(names) else ""
-            columns.append(_Column(name[:_TEXT_CHARACTERS] or f"column {place + 1}", missing=count))
+            columns.append(_Column(names[place] if place < len(names) else f"column {place + 1}", missing=count))
         limit = min(_DISTINCT, _DISTINCT_IN_ALL // max(len(columns), 1))
         filled = list(zip_longest(*batch, fillvalue=""))
         for column, values in zip(columns, filled, strict=False):
@@ -76,13 +75,26 @@ def _batches(rows: Iterator[list[str]]) -> Iterator[list[list[str]]]:
         yield batch
 
 
-def _is_header(row: list[str]) -> bool:
+def is_header(row: Sequence[str]) -> bool:
     """Whether a first row can only be names: no number, date or file among its fields, and few of them empty."""
     fields = [field.strip() for field in row]
     names = [field for field in fields if field not in MISSING]
     return len(names) * 2 > len(fields) and not any(
         to_number(name) or to_moments(name) or _FILE_NAME.fullmatch(name) for name in names
     )
+
+
+def column_names(header: Sequence[str]) -> list[str]:
+    """The names that a header gives to columns, each once: "size", "size (2)", and "column 3" where it says nothing."""
+    names: dict[str, None] = {}
+    for place, field in enumerate(header, start=1):
+        name = field.strip()[:_TEXT_CHARACTERS] or f"column {place}"
+        number, numbered = 1, name
+        while numbered in names:
+            number += 1
+            numbered = f"{name} ({number})"
+        names[numbered] = None
+    return list(names)
 
 
 class _Column:

@@ -2,13 +2,18 @@
 
 import codecs
 import csv
+import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from dlmodeler_site.sentences import Sentence as _
 
 _CHUNK_BYTES = 1 << 20
 _SNIFFED_LINES = 20
+
+
+Source = Path | bytes  # a file, or what one holds
 
 
 class TableError(Exception):
@@ -20,21 +25,21 @@ class TableError(Exception):
         self.reason = reason
 
 
-def text_encoding(path: Path, *, candidates: tuple[str, ...] = ("utf-8", "cp949")) -> str | None:
-    """The encoding as which the whole file decodes, or None: by its BOM (UTF-8, UTF-16), else one of the candidates.
+def text_encoding(source: Source, *, candidates: tuple[str, ...] = ("utf-8", "cp949")) -> str | None:
+    """The encoding as which the whole of it decodes, or None: by its BOM (UTF-8, UTF-16), else one of the candidates.
 
     Text holds no NUL. The file is read in pieces, once per candidate.
     """
-    with path.open("rb") as file:
+    with _open(source) as file:
         head = file.read(4)
     if head.startswith(codecs.BOM_UTF8):
         candidates = ("utf-8-sig",)
     elif head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         candidates = ("utf-16",)
-    return next((encoding for encoding in candidates if _decodes(path, encoding)), None)
+    return next((encoding for encoding in candidates if _decodes(source, encoding)), None)
 
 
-def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+def read_rows(source: Source) -> Iterator[tuple[int, list[str]]]:
     """(line number where the row ends, fields) of each row that is not blank.
 
     Accepted: UTF-8 with or without BOM, UTF-16 with BOM, CP949; comma, semicolon or tab; fields quoted by `"`.
@@ -42,7 +47,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     Raises:
         TableError: the file is no text in these encodings, or its quoting is broken.
     """
-    encoding = text_encoding(path)
+    encoding = text_encoding(source)
     if encoding is None:
         raise TableError(
             _(
@@ -51,9 +56,9 @@ def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
             ),
             reason="not_text",
         )
-    with path.open(encoding=encoding, newline="") as file:
+    with io.TextIOWrapper(_open(source), encoding=encoding, newline="") as file:
         # Strict: a quote that never closes would otherwise swallow the rest of the file as one field.
-        rows = csv.reader(file, delimiter=find_delimiter(path, encoding), strict=True)
+        rows = csv.reader(file, delimiter=find_delimiter(source, encoding), strict=True)
         try:
             for row in rows:
                 if any(field.strip() for field in row):
@@ -65,9 +70,9 @@ def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
             ) from error
 
 
-def find_delimiter(path: Path, encoding: str) -> str:
+def find_delimiter(source: Source, encoding: str) -> str:
     """The delimiter that splits most of the first lines; a tie goes to tab (no file name holds one), then comma."""
-    with path.open(encoding=encoding, newline="") as file:
+    with io.TextIOWrapper(_open(source), encoding=encoding, newline="") as file:
         lines = [line for line in (file.readline(_CHUNK_BYTES) for _line in range(_SNIFFED_LINES)) if line.strip()]
     return max("\t,;", key=lambda delimiter: sum(_splits(line, delimiter) for line in lines))
 
@@ -79,9 +84,13 @@ def _splits(line: str, delimiter: str) -> bool:
         return False
 
 
-def _decodes(path: Path, encoding: str) -> bool:
+def _open(source: Source) -> BinaryIO:
+    return io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+
+
+def _decodes(source: Source, encoding: str) -> bool:
     decoder = codecs.getincrementaldecoder(encoding)()
-    with path.open("rb") as file:
+    with _open(source) as file:
         try:
             while chunk := file.read(_CHUNK_BYTES):
                 if "\0" in decoder.decode(chunk):
