@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from dlmodeler_site.accounts import one_time_link
 from dlmodeler_site.admin_base import ReadOnlyAdmin
-from dlmodeler_site.models import IdempotentAnswer
+from dlmodeler_site.models import Gpu, IdempotentAnswer
 
 admin.site.site_header = admin.site.site_title = "DL Modeler"
 
@@ -40,3 +40,10 @@ class IdempotentAnswerAdmin(ReadOnlyAdmin):
 
     list_display = ("digest", "user", "status", "created_at")
     list_select_related = ("user",)
+
+
+@admin.register(Gpu)
+class GpuAdmin(ReadOnlyAdmin):
+    """GPUs and who has them; only to look at."""
+
+    list_display = ("name", "lease")

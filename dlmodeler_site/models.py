@@ -19,3 +19,17 @@ class IdempotentAnswer(models.Model):
 
     def __str__(self) -> str:
         return self.digest[:12]
+
+
+class Gpu(models.Model):
+    """A GPU of this machine, and the lease of the work that has it to itself (`work.gpus`)."""
+
+    name = models.CharField(_("name"), max_length=100, unique=True, help_text=_("As CUDA knows it: number or UUID."))
+    lease = models.UUIDField(_("lease"), null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("GPU")
+        verbose_name_plural = _("GPUs")
+
+    def __str__(self) -> str:
+        return self.name

@@ -59,7 +59,7 @@ def preparation() -> Process:
 def processes(environment: Mapping[str, str]) -> list[Process]:
     """All processes of the site on this machine."""
     addresses = Addresses.of(environment)
-    queues = ["short", "cpu", *(["gpu"] if gpu_count() else [])]
+    queues = ["short", "cpu", *(["gpu"] if gpu_count(environment) else [])]
     return [
         _gunicorn(
             "web",

@@ -9,6 +9,7 @@ import environ
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
+from dlmodeler_site.compute.base import gpu_count
 from dlmodeler_site.workspace_settings import local_folder, workspace_storage
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -308,7 +309,7 @@ Q_CLUSTER = {
     "poll": 0.2,  # somebody sits in front of an inspection
     "ALT_CLUSTERS": {
         "cpu": {"workers": 1, **_long},
-        "gpu": {"workers": 1, **_long},
+        "gpu": {"workers": max(gpu_count(), 1), **_long},
     },
 }
 DLM_WORK_BACKEND = env.str("DLM_WORK_BACKEND", default="local")  # in tests also: blocking | inline

@@ -15,7 +15,7 @@ from datasets.models import Data, Dataset, File
 from dlmodeler_site.access import Role
 from dlmodeler_site.slugs import unique_slug
 from dlmodeler_site.storage import workspace
-from dlmodeler_site.work import runner
+from dlmodeler_site.work import gpus, runner
 from dlmodeler_site.work.models import Status, Work
 from projects.members import Member, create_project
 from projects.models import Project
@@ -96,7 +96,7 @@ W = TypeVar("W", bound=Work)
 
 def run_work(work: W, *, backend: str = "blocking") -> W:
     """Take queued work to its end in this process, its module in a process of its own as in production."""
-    lease = work.claim()
+    lease = gpus.claim(work)
     assert lease is not None, f"{work} is {work.status}, not queued"
     with override_settings(DLM_WORK_BACKEND=backend):
         runner.run(type(work), work.pk, lease)

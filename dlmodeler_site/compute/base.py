@@ -1,6 +1,7 @@
 """The seam between the site and whatever runs its processes."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -14,6 +15,7 @@ class Resources:
 
     kind: Literal["cpu", "gpu"] = "cpu"
     count: int = 1
+    devices: tuple[str, ...] = ()  # the GPUs that were given to it, by their names
 
 
 class Handle(Protocol):
@@ -43,9 +45,25 @@ class Backend(Protocol):
         """The number of GPUs at hand."""
 
 
-def gpu_count() -> int:
-    """GPUs of this machine, told by the driver's device files."""
-    return sum(path.name[6:].isdigit() for path in Path("/dev").glob("nvidia[0-9]*"))
+def gpu_names(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """The GPUs of this machine as CUDA knows them: those of DLM_GPUS, a number or names, else all that there are."""
+    declared = environment.get("DLM_GPUS", "").strip()
+    if declared.isdecimal():
+        return tuple(map(str, range(int(declared))))
+    if declared:
+        return tuple(name for each in declared.split(",") if (name := each.strip()))
+    visible = environment.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return tuple(name for each in visible.split(",") if (name := each.strip()) and name != "-1")
+    # The driver's device files.
+    return tuple(
+        sorted((path.name[6:] for path in Path("/dev").glob("nvidia[0-9]*") if path.name[6:].isdigit()), key=int)
+    )
+
+
+def gpu_count(environment: Mapping[str, str] = os.environ) -> int:
+    """How many GPUs this machine has."""
+    return len(gpu_names(environment))
 
 
 def cpu_count() -> int:

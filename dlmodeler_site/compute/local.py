@@ -64,5 +64,6 @@ def clean_environment(resources: Resources) -> dict[str, str]:
         "HOME": "/nonexistent",
         "PYTHONUNBUFFERED": "1",
         "DLM_PARENT_PID": str(os.getpid()),
-        **({} if resources.kind == "gpu" else {"CUDA_VISIBLE_DEVICES": ""}),
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # the order of the device files
+        "CUDA_VISIBLE_DEVICES": ",".join(resources.devices),
     }

@@ -7,13 +7,13 @@ import signal
 import threading
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
-from dlmodeler_site.compute.base import Backend, Handle
+from dlmodeler_site.compute.base import Backend, Handle, Resources
 from dlmodeler_site.compute.entry import EXIT_STOPPED
 from dlmodeler_site.compute.inline import InlineBackend
 from dlmodeler_site.compute.local import LocalBackend
@@ -22,7 +22,7 @@ from dlmodeler_site.errors import UserError
 from dlmodeler_site.registry import work_models
 from dlmodeler_site.sentences import Sentence as _
 from dlmodeler_site.storage import WorkspaceUnavailable, workspace
-from dlmodeler_site.work import logs, queue
+from dlmodeler_site.work import gpus, logs, queue
 from dlmodeler_site.work.models import Status, Work
 
 log = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ class _Run:
             workspace().fetch_tree(work.checkpoint_key, run.checkpoint)
         write_json(run.path / "spec.json", work.prepare(run))
         self._check_lease()
-        handle = self.handle = self.backend.start(run, work.module, work.resources)
+        handle = self.handle = self.backend.start(run, work.module, self._resources())
         try:
             while (code := handle.poll()) is None:
                 handle.wait(POLL_S)
@@ -127,6 +127,9 @@ class _Run:
         self._take_over(run)
         self._end(run, code if code is not None else handle.poll())
         shutil.rmtree(path.parent, ignore_errors=True)
+
+    def _resources(self) -> Resources:
+        return replace(self.work.resources, devices=gpus.held(self.lease) if gpus.count_for(self.work) else ())
 
     def _keep_beating(self) -> None:
         """Beat until the end. Who cannot prove to be alive gives up before somebody else may take the work over."""

@@ -9,7 +9,7 @@ from django.apps import apps
 from django.db import connections
 
 from dlmodeler_site.parent_death import die_with_parent
-from dlmodeler_site.work import runner
+from dlmodeler_site.work import gpus, queue, runner
 from dlmodeler_site.work.models import Work
 
 
@@ -21,8 +21,8 @@ def run(label: str, pk: int) -> None:
     """
     model: type[Work] = apps.get_model(label)
     work = model._default_manager.filter(pk=pk).first()
-    lease = work.claim() if work else None
-    if lease is None:
+    lease = gpus.claim(work) if work else None
+    if work is None or lease is None:
         return
     connections.close_all()  # a connection must not be shared across the fork
     process = multiprocessing.get_context("fork").Process(
@@ -30,6 +30,9 @@ def run(label: str, pk: int) -> None:
     )
     process.start()
     process.join()
+    if gpus.count_for(work):  # who was told that there are too few hears of those that are free now
+        for waiting in gpus.queued():
+            queue.ring(waiting)
 
 
 def _runner(label: str, pk: int, lease: object, parent: int) -> None:
