@@ -28,7 +28,7 @@ def take_over(training: Training, events: list[dict[str, Any]]) -> None:
             step=event.get("step", 0),
             time=datetime.datetime.fromtimestamp(event["time"], tz=datetime.UTC),
             seconds=event.get("seconds", 0),
-            metrics={name: _finite(value) for name, value in event["metrics"].items()},
+            metrics=_metrics(event),
         )
         for event in events
         if event["type"] == "epoch"
@@ -62,6 +62,11 @@ def record(training: Training, run: RunFolder) -> None:
     training.accuracy = training.result_metrics.get("accuracy", training.accuracy)
     training.loss = training.result_metrics.get("loss", training.loss)
     training.save(update_fields=["result_metrics", "record_of_run", "accuracy", "loss", "export_key"])
+
+
+def _metrics(event: dict[str, Any]) -> dict[str, Any]:
+    metrics = {name: _finite(value) for name, value in event["metrics"].items()}
+    return {**metrics, "stage": event["stage"]} if event.get("stage") else metrics
 
 
 def _finite(value: float) -> float | None:

@@ -1,12 +1,20 @@
-"""How far a training is."""
+"""How far a training is, and its metrics epoch by epoch."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
+
+from django.db.models import Max
+from django.utils import timezone
 
 from dlmodeler_site.work.models import Status
 from jobs.models import Training
 
 LAST_EPOCHS = 10
+ROW = ("epoch", "step", "time", "seconds")
+FOLLOW = ("learning_rate", "images_per_second", "memory_bytes")  # their extremes are not kept when rows are left out
+EXTREMES = 8  # rows that an interval of epochs comes to: the least and greatest of four curves
 
 
 @dataclass(frozen=True)
@@ -14,20 +22,76 @@ class Progress:
     """The newest epoch with its metrics, and the seconds that the remaining ones will take where that is known."""
 
     epoch: int = 0
-    metrics: dict[str, Any] | None = None
+    metrics: dict[str, Any] = field(default_factory=dict)
     eta_seconds: float | None = None
+
+    @property
+    def stage(self) -> str:
+        return str(self.metrics.get("stage", ""))
+
+    @property
+    def images_per_second(self) -> float | None:
+        return self.metrics.get("images_per_second")
+
+    @property
+    def memory_bytes(self) -> int | None:
+        return self.metrics.get("memory_bytes")
 
 
 def progress_of(training: Training) -> Progress:
-    """One query. The time to go is that of the last epochs times the epochs left."""
-    rows = list(
-        training.epoch_metrics.order_by("-epoch").values_list("epoch", "step", "seconds", "metrics")[:LAST_EPOCHS]
-    )
+    """One query. The time to go is that of the last epochs times the epochs left; before the first, as estimated."""
+    rows = list(training.epoch_metrics.order_by("-epoch").values_list(*ROW, "metrics")[:LAST_EPOCHS])
+    running = training.status == Status.RUNNING
     if not rows:
-        return Progress()
-    epoch, step, _seconds, metrics = rows[0]
+        estimate = training.estimate.get("seconds")
+        if not running or estimate is None:
+            return Progress()
+        return Progress(eta_seconds=round(max(estimate - (training.run_time_s or 0), 0), 1))
+    epoch, step, ended_at, _seconds, metrics = rows[0]
     eta = None
-    if training.status == Status.RUNNING:
-        mean_s = sum(seconds for _epoch, _step, seconds, _metrics in rows) / len(rows)
-        eta = round(mean_s * max(training.epochs - epoch, 0), 1)
+    if running:
+        times = [row[3] for row in rows if row[4].get("stage") == metrics.get("stage")]
+        mean_s = sum(times) / len(times)
+        begun_s = min((timezone.now() - ended_at).total_seconds(), mean_s)  # of the epoch that is on its way
+        eta = round(max(mean_s * (training.epochs - epoch) - begun_s, 0), 1)
     return Progress(epoch, {"epoch": epoch, "step": step, **metrics}, eta)
+
+
+def epochs(training: Training, *, since: int = 0, points: int = 0) -> Iterator[dict[str, Any]]:
+    """The epochs after `since` with their metrics; with `points` about so many, with the extremes of each curve."""
+    queryset = training.epoch_metrics.filter(epoch__gt=since).order_by("epoch")
+    values = queryset.values_list(*ROW, "metrics").iterator(chunk_size=2000)
+    rows = ({**dict(zip(ROW, row[:4], strict=True)), **row[4]} for row in values)
+    if not points:
+        return rows
+    last = training.epoch_metrics.aggregate(last=Max("epoch"))["last"] or 0
+    return thinned(rows, span=last - since, points=points)
+
+
+def thinned(rows: Iterable[dict[str, Any]], *, span: int, points: int) -> Iterator[dict[str, Any]]:
+    """Rows whose epochs span `span`: all of them up to `points`, else each interval's first, least and greatest."""
+    if span <= points:
+        yield from rows
+        return
+    width = math.ceil(span * EXTREMES / points)
+    interval: list[dict[str, Any]] = []
+    for row in rows:
+        if interval and (
+            row["epoch"] // width != interval[0]["epoch"] // width or row.get("stage") != interval[0].get("stage")
+        ):
+            yield from _extremes(interval)
+            interval = []
+        interval.append(row)
+    kept = _extremes(interval)
+    yield from kept
+    if interval and interval[-1] is not kept[-1]:  # the newest is always told: polls go on from it
+        yield interval[-1]
+
+
+def _extremes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    kept = {0} if rows else set()
+    for name in {name for row in rows for name in row} - {*ROW, *FOLLOW, "stage"}:
+        values = [(row[name], place) for place, row in enumerate(rows) if row.get(name) is not None]
+        if values:
+            kept |= {min(values)[1], max(values)[1]}
+    return [rows[place] for place in sorted(kept)]

@@ -8,6 +8,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from dlmodeler_site.work import logs
+from jobs.curves import curves
 from jobs.models import Training
 from jobs.titles import algorithm_title, instance_text, titled_inputs
 
@@ -30,7 +31,7 @@ def log(training: Training, offset: int = 0) -> dict[str, Any]:
 
 
 def _graph(training: Training) -> dict[str, Any]:
-    return {}
+    return {"curves": curves([training])}
 
 
 def _details(training: Training) -> dict[str, Any]:

@@ -6,15 +6,17 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.parameters import whole_number
-from dlmodeler_site.work.queue import waiting_reason
+from dlmodeler_site.work.queue import waiting
 from jobs import preflight, submit
 from jobs.algorithms.base import Manifest
+from jobs.curves import stage_title
 from jobs.definition import algorithm
 from jobs.durations import duration
 from jobs.forms import InstanceForm, TrainingFormSet
@@ -136,11 +138,28 @@ def _first(job: Job, manifest: Manifest) -> dict[str, Any]:
 
 def _state(training: Training) -> dict[str, Any]:
     progress = progress_of(training)
+    metrics, estimate = progress.metrics, training.estimate
     return {
         "training": training,
-        "epoch": progress.epoch,
-        "metrics": progress.metrics or {},
+        "progress": progress,
+        "stage": stage_title(progress.stage),
+        "val_accuracy": _beside(_("validation %(value)s"), metrics.get("val_accuracy")),
+        "val_loss": _beside(_("validation %(value)s"), metrics.get("val_loss")),
         "time_left": duration(progress.eta_seconds),
         "run_time": duration(training.run_time_s),
-        "waiting_reason": waiting_reason(training),
+        "estimated_time": _beside(_("estimated %(value)s"), duration(estimate.get("seconds"))),
+        "memory_bytes": training.record_of_run.get("memory_bytes") or progress.memory_bytes,
+        "estimated_memory": _beside(_("estimated %(value)s"), _size(estimate.get("memory_bytes"))),
+        "waiting": waiting(training),
     }
+
+
+def _beside(template: str, value: float | str | None) -> str:
+    """A few words beside a figure; "" where there is nothing to tell."""
+    if value is None or value == "":
+        return ""
+    return template % {"value": value if isinstance(value, str) else f"{value:.4f}"}
+
+
+def _size(size_bytes: float | None) -> str:
+    return "" if size_bytes is None else filesizeformat(size_bytes)

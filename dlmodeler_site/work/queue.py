@@ -1,6 +1,10 @@
 """The doorbell: django-q2 tasks that say "there may be something to do" and carry nothing but an id."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 from django.db import transaction
+from django.db.models import JSONField
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_q.models import OrmQ
@@ -41,27 +45,46 @@ def is_rung(work: Work) -> bool:
     return any(message.lock <= timezone.now() for message in _messages(work))
 
 
-def waiting_reason(work: Work) -> str:
-    """Why the queued work waits, in one sentence; "" when it does not wait."""
-    from dlmodeler_site.registry import work_models
+@dataclass(frozen=True)
+class Waiting:
+    """Where queued work stands in its queue (1 = next, 0 = it does not wait), and why it waits, in one sentence."""
 
+    position: int = 0
+    reason: str = ""
+
+
+def waiting(work: Work) -> Waiting:
+    """Where the work stands in its queue. One query for each kind of work."""
     if work.status != Status.QUEUED:
-        return ""
+        return Waiting()
     ahead = running = 0
-    for model in work_models():
-        for other in model._default_manager.filter(status__in=ACTIVE).only("status", "queued_at"):
-            if other.queue != work.queue or other == work:
-                continue
-            if other.status == Status.RUNNING:
-                running += 1
-            elif other.queued_at and work.queued_at and other.queued_at < work.queued_at:
-                ahead += 1
+    for other in _active():
+        if other.queue != work.queue or other == work:
+            continue
+        if other.status == Status.RUNNING:
+            running += 1
+        elif other.queued_at and work.queued_at and other.queued_at < work.queued_at:
+            ahead += 1
     if running or ahead:
         sentence = _(
             "Waiting for a free worker: %(running)s running and %(ahead)s queued before it on the %(queue)s queue."
         )
-        return sentence % {"running": running, "ahead": ahead, "queue": work.queue}
-    return _("Waiting for a worker of the %(queue)s queue to take it.") % {"queue": work.queue}
+        return Waiting(ahead + 1, sentence % {"running": running, "ahead": ahead, "queue": work.queue})
+    return Waiting(1, _("Waiting for a worker of the %(queue)s queue to take it.") % {"queue": work.queue})
+
+
+def waiting_reason(work: Work) -> str:
+    """Why the queued work waits, in one sentence; "" when it does not wait."""
+    return waiting(work).reason
+
+
+def _active() -> Iterator[Work]:
+    """All work that is queued or running, without its JSON, which may be large and decides on no queue."""
+    from dlmodeler_site.registry import work_models
+
+    for model in work_models():
+        large = [field.name for field in model._meta.concrete_fields if isinstance(field, JSONField)]
+        yield from model._default_manager.filter(status__in=ACTIVE).defer(*large)
 
 
 def _name(work: Work) -> str:

@@ -175,7 +175,7 @@ def test_metrics_since_an_epoch_and_time_to_go(cast: Cast, job: Job) -> None:
     assert set(rows[0]) >= {"epoch", "step", "time", "loss", "accuracy"}
     detail = api(cast.bob).get(f"{URL}{training.pk}/").json()
     assert detail["metrics"]["epoch"] == 40
-    assert detail["eta_seconds"] == pytest.approx(120)
+    assert detail["eta_seconds"] == pytest.approx(118)  # the 41st has been on its way for long
     assert detail["loss"] == pytest.approx(1 / 40)
     assert api(cast.bob).get(f"{URL}{training.pk}/metrics/?since=x").status_code == 400
 
