@@ -9,7 +9,10 @@ WORKERS ?= 2
 BIN := .venv/bin
 SITE_PACKAGES = $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")
 digest = $(shell cat $(1) | sha256sum | cut -c1-16)
-RUNTIME_LOCKS := requirements-setup.txt requirements.txt
+# `make setup GPU=1` installs CUDA too; the environment remembers it until GPU=0.
+GPU ?= $(if $(wildcard .venv/.gpu),1,0)
+REQUIREMENTS := $(if $(filter 1,$(GPU)),requirements-gpu.txt,requirements.txt)
+RUNTIME_LOCKS := requirements-setup.txt $(REQUIREMENTS)
 DEV_LOCKS := $(RUNTIME_LOCKS) requirements-dev.txt
 # The stamps are named after the locks' contents: a changed lock has no stamp yet.
 RUNTIME := .venv/.runtime-$(call digest,$(RUNTIME_LOCKS))
@@ -26,7 +29,7 @@ MESSAGES := $(BIN)/django-makemessages-rs -l ko --no-location --no-obsolete --no
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-setup: $(RUNTIME) $(CATALOGUES) ## install what the site needs
+setup: $(RUNTIME) $(CATALOGUES) ## install what the site needs; GPU=1 with CUDA
 
 setup-dev: $(DEV) $(CATALOGUES)
 	@.ci/debian-packages chromium fonts-noto-cjk postgresql radosgw ceph-mon ceph-osd ceph-common
@@ -71,7 +74,7 @@ soak: setup-dev ## the full counts: hours
 	$(BIN)/python -m benchmarks.soak
 
 lock: $(DEV) ## newest versions that fit the *.in files
-	for name in requirements-setup requirements requirements-dev; do \
+	for name in requirements-setup requirements requirements-gpu requirements-dev; do \
 		$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 			--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $$name.in -o $$name.txt; \
 	done
@@ -93,11 +96,11 @@ $(BIN)/uv:
 # `sync` removes what is not in its files: a development environment stays one when only the run time is asked for.
 DEV_BEFORE := $(wildcard .venv/.dev-*)
 $(RUNTIME): | $(BIN)/uv
-	$(call install,requirements.txt $(if $(DEV_BEFORE),requirements-dev.txt))
+	$(call install,$(REQUIREMENTS) $(if $(DEV_BEFORE),requirements-dev.txt))
 	@touch $@ $(if $(DEV_BEFORE),$(DEV))
 
 $(DEV): | $(BIN)/uv
-	$(call install,requirements.txt requirements-dev.txt)
+	$(call install,$(REQUIREMENTS) requirements-dev.txt)
 	@touch $@ $(RUNTIME)
 
 # The path file lets every program of the environment import the site, from any folder.
@@ -105,6 +108,7 @@ define install
 @rm -f .venv/.runtime-* .venv/.dev-*
 $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-setup.txt
 $(BIN)/uv pip sync --compile-bytecode --python $(BIN)/python --require-hashes $(1)
+@$(if $(filter 1,$(GPU)),touch,rm -f) .venv/.gpu
 @echo "$(CURDIR)" > "$(SITE_PACKAGES)/dl-modeler.pth"
 endef
 
