@@ -4,13 +4,17 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from datasets.models import Data
 from dlmodeler_site.access import ScopedQuerySet
 from dlmodeler_site.audit import STATE_OF_WORK, audited
 from dlmodeler_site.compute.base import Resources
+from dlmodeler_site.compute.run_folder import RunFolder
+from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import Work
+from jobs import evaluations
 from jobs.models.jobs import Job, OnInstance
 from jobs.models.trainings import Training
 from projects.models import Project
@@ -59,6 +63,7 @@ class Evaluation(Work):
     )
 
     objects = EvaluationQuerySet.as_manager()
+    resumable: ClassVar[bool] = True
 
     class Meta:
         verbose_name = _("evaluation")
@@ -73,9 +78,18 @@ class Evaluation(Work):
     def __str__(self) -> str:
         return f"{self.training}: {self.data or self.get_part_display()}"
 
+    def get_absolute_url(self) -> str:
+        return f"{reverse('jobs:evaluation', args=[self.training_id])}?of={self.pk}"
+
     @property
     def project(self) -> Project:
         return self.training.project
+
+    @property
+    def files_key(self) -> str:
+        return f"{self.training.files_key}/evaluation/{self.pk}"
+
+    # -- Work -----------------------------------------------------------------------------------
 
     @property
     def module(self) -> str:
@@ -84,6 +98,19 @@ class Evaluation(Work):
     @property
     def queue(self) -> str:
         return "cpu"
+
+    def prepare(self, run: RunFolder) -> dict[str, Any]:
+        return evaluations.stage(self, run)
+
+    def publish(self, run: RunFolder) -> None:
+        evaluations.publish(self, run)
+
+    def record(self, run: RunFolder) -> None:
+        evaluations.record(self, run)
+
+    def settle(self) -> None:
+        if self.checkpoint_key:
+            workspace().delete_tree(self.checkpoint_key)
 
 
 class EstimateQuerySet(ScopedQuerySet):
