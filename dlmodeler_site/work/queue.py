@@ -11,6 +11,7 @@ from django_q.models import OrmQ
 from django_q.tasks import async_task
 
 from dlmodeler_site.errors import Conflict
+from dlmodeler_site.work import gpus
 from dlmodeler_site.work.models import ACTIVE, Status, Work
 
 RUN = "dlmodeler_site.work.tasks.run"
@@ -65,6 +66,8 @@ def waiting(work: Work) -> Waiting:
             running += 1
         elif other.queued_at and work.queued_at and other.queued_at < work.queued_at:
             ahead += 1
+    if busy := gpus.waiting_reason(work):
+        return Waiting(ahead + 1, busy)
     if running or ahead:
         sentence = _(
             "Waiting for a free worker: %(running)s running and %(ahead)s queued before it on the %(queue)s queue."

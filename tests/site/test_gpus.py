@@ -59,7 +59,7 @@ def test_each_gets_gpus_of_its_own_and_the_rest_wait_with_the_reason(job: Job) -
     assert (names_of(two), names_of(one)) == (("0", "1"), ("2",))
     assert gpus.claim(more) is None
     assert (more.status, more.lease, more.attempt) == (Status.QUEUED, None, 0)
-    reason = gpus.waiting_reason(more)
+    reason = queue.waiting_reason(more)
     assert "2 GPUs: 1 of 4 free" in reason
     assert "“two”" in reason
     assert "“one”" in reason
