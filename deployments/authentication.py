@@ -38,6 +38,7 @@ class Opened:
     wanted: str
     status: str
     error: str
+    input_kind: str
     model: dict[str, Any]
     tokens: tuple[TokenOnFile, ...]
 
@@ -52,7 +53,7 @@ class Opened:
         return found
 
 
-_NOBODY = Opened(pk=0, wanted="", status="", error="", model={}, tokens=())
+_NOBODY = Opened(pk=0, wanted="", status="", error="", input_kind="", model={}, tokens=())
 _remembered: dict[int, tuple[float, Opened]] = {}
 
 
@@ -90,6 +91,7 @@ def _load(pk: int) -> Opened:
             "deployment__wanted",
             "deployment__status",
             "deployment__error",
+            "deployment__bundle_info__input__kind",
             "deployment__bundle_key",
             "deployment__training__name",
             "deployment__training__job__algorithm",
@@ -97,12 +99,13 @@ def _load(pk: int) -> Opened:
     )
     if not rows:
         return _NOBODY
-    wanted, status, error, bundle_key, training, algorithm = rows[0][3:]
+    wanted, status, error, input_kind, bundle_key, training, algorithm = rows[0][3:]
     return Opened(
         pk=pk,
         wanted=wanted,
         status=status,
         error=error,
+        input_kind=input_kind,
         model={"name": training, "algorithm": algorithm, "version": bundle_key.rpartition("/")[2], "deployment": pk},
         tokens=tuple(TokenOnFile(*row[:3]) for row in rows),
     )

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from django.core.exceptions import TooManyFilesSent
+from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
 from django.utils.translation import gettext as _
@@ -12,14 +13,17 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from deployments.authentication import Opened, opened_by
-from deployments.client import ModelServerError
+from deployments.client import ModelServerClient, ModelServerError
 from deployments.models import Deployment
-from deployments.modelserver.protocol import JSON_TYPE, MAX_BODY_BYTES, MAX_IMAGE_BYTES, MAX_IMAGES
+from deployments.modelserver.predicted_csv import predicted_csv
+from deployments.modelserver.protocol import CSV_TYPE, JSON_TYPE, MAX_BODY_BYTES, MAX_IMAGE_BYTES, MAX_IMAGES
 from deployments.sockets import client_of
 from dlmodeler_site.errors import UserError
 
 FIELD = "input"
 MULTIPART_TYPE = "multipart/form-data"
+CSV_TYPES = (CSV_TYPE, "application/csv", "text/tab-separated-values")
+JSON, CSV, TEXT = "json", "csv", "text"
 MULTIPART_OVERHEAD_BYTES = 256 * 1024
 RETRY_SOON_S, RETRY_LATER_S = 2, 30
 
@@ -65,10 +69,10 @@ class DeploymentView(APIView):
 
 
 class PredictView(DeploymentView):
-    """`POST /d/<id>/predict`: a multipart field `input`, a raw image, or JSON instances."""
+    """`POST /d/<id>/predict`: a multipart field `input`, a raw image or csv, or JSON."""
 
     http_method_names = ["post"]
-    accepts_images = True
+    takes_json_only = False
 
     def post(self, request: Request, pk: int) -> HttpResponse:
         plain = request._request
@@ -81,28 +85,26 @@ class PredictView(DeploymentView):
             )
         _require_active(self.deployment)
         content_type = plain.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
-        client = client_of(pk)
-        if content_type == JSON_TYPE:
-            answer = client.predict_json(_body(plain, MAX_BODY_BYTES), top_k)
-        elif not self.accepts_images:
+        if self.takes_json_only and content_type != JSON_TYPE:
             raise _unsupported(content_type, _('a body of application/json, {"instances": [...]}'))
-        elif content_type == MULTIPART_TYPE:
-            answer = client.predict(_uploads(plain), top_k)
-        elif content_type.startswith("image/") or content_type == "application/octet-stream":
-            answer = client.predict([_body(plain, MAX_IMAGE_BYTES)], top_k)
+        takes_tables = self.deployment.input_kind == "table"
+        form = _wanted_format(plain, content_type, takes_tables=takes_tables)
+        if takes_tables:
+            body, sent_as = _table(plain, content_type)
+            answer = client_of(pk).predict_body(body, sent_as, top_k=top_k, rows=form == CSV)
         else:
-            expected = _("multipart/form-data with a field “input”, an image with Content-Type image/*, or JSON")
-            raise _unsupported(content_type, expected)
-        if _wants_json(plain, content_type):
-            return _json({"predictions": answer["predictions"], "model": self.deployment.model})
-        labels = ", ".join(str(prediction["label"]) for prediction in answer["predictions"])
-        return HttpResponse(f"[{labels}]", content_type="text/plain; charset=utf-8")
+            answer = _predict_images(client_of(pk), plain, content_type, top_k)
+        if form == CSV:
+            return HttpResponse(predicted_csv(answer), content_type="text/csv; charset=utf-8")
+        if form == JSON:
+            return _json({**answer, "model": self.deployment.model})
+        return HttpResponse(_as_text(answer["predictions"]), content_type="text/plain; charset=utf-8")
 
 
 class InstancesView(PredictView):
     """`POST /d/<id>:predict`, as TensorFlow Serving takes it: `{"instances": [...]}`."""
 
-    accepts_images = False
+    takes_json_only = True
 
 
 class MetadataView(DeploymentView):
@@ -151,19 +153,58 @@ def _top_k(request: HttpRequest) -> int | None:
     return int(text)
 
 
-def _wants_json(request: HttpRequest, content_type: str) -> bool:
-    match request.GET.get("format"):
-        case "json":
-            return True
-        case "text":
-            return False
-        case None:
-            return content_type == JSON_TYPE or "application/json" in request.META.get("HTTP_ACCEPT", "")
-        case other:
+def _wanted_format(request: HttpRequest, content_type: str, *, takes_tables: bool) -> str:
+    """json, text, or for tables csv: as `?format=` says, else as the request accepts."""
+    allowed = (JSON, CSV, TEXT) if takes_tables else (JSON, TEXT)
+    if (given := request.GET.get("format")) is not None:
+        if given not in allowed:
             raise Refusal(
-                _("format must be json or text; received “%(received)s”.") % {"received": other[:100]},
+                _("format must be one of %(allowed)s; received “%(received)s”.")
+                % {"allowed": ", ".join(allowed), "received": given[:100]},
                 reason="invalid_format",
             )
+        return given
+    accepted = request.META.get("HTTP_ACCEPT", "")
+    if takes_tables and CSV_TYPE in accepted:
+        return CSV
+    return JSON if content_type == JSON_TYPE or JSON_TYPE in accepted else TEXT
+
+
+def _as_text(predictions: list[dict[str, Any]]) -> str:
+    """`[1]`, `["apple"]`, `[12.3]`: the classes or values alone, as a list that JSON reads too."""
+    return json.dumps([each["value"] if "value" in each else each["label"] for each in predictions], ensure_ascii=False)
+
+
+def _predict_images(
+    client: ModelServerClient, request: HttpRequest, content_type: str, top_k: int | None
+) -> dict[str, Any]:
+    if content_type == JSON_TYPE:
+        return client.predict_json(_body(request, MAX_BODY_BYTES), top_k)
+    if content_type == MULTIPART_TYPE:
+        return client.predict(_images(request), top_k)
+    if content_type.startswith("image/") or content_type == "application/octet-stream":
+        return client.predict([_body(request, MAX_IMAGE_BYTES)], top_k)
+    expected = _("multipart/form-data with a field “input”, an image with Content-Type image/*, or JSON")
+    raise _unsupported(content_type, expected)
+
+
+def _table(request: HttpRequest, content_type: str) -> tuple[bytes, str]:
+    """The body with the rows, and what it is: JSON or csv."""
+    if content_type == JSON_TYPE:
+        return _body(request, MAX_BODY_BYTES), JSON_TYPE
+    if content_type in CSV_TYPES:
+        return _body(request, MAX_BODY_BYTES), CSV_TYPE
+    if content_type == MULTIPART_TYPE:
+        files = _uploads(request)
+        if len(files) > 1:
+            raise Refusal(
+                _("One csv file is taken in a request; received %(count)s. Put the rows into one file.")
+                % {"count": len(files)},
+                reason="too_many_files",
+            )
+        return files[0].read(), CSV_TYPE
+    expected = _('rows of a table: JSON {"rows": [...]}, a body of text/csv, or a csv file in the field “input”')
+    raise _unsupported(content_type, expected)
 
 
 def _body(request: HttpRequest, maximum_bytes: int) -> bytes:
@@ -171,8 +212,17 @@ def _body(request: HttpRequest, maximum_bytes: int) -> bytes:
     return request.read()
 
 
-def _uploads(request: HttpRequest) -> list[bytes]:
+def _images(request: HttpRequest) -> list[bytes]:
     """The images of the multipart field `input`, in order."""
+    files = _uploads(request)
+    for index, file in enumerate(files):
+        if (size := file.size or 0) > MAX_IMAGE_BYTES:
+            raise _too_large(size, MAX_IMAGE_BYTES, details={"index": index})
+    return [file.read() for file in files]
+
+
+def _uploads(request: HttpRequest) -> list[UploadedFile]:
+    """The files of the multipart field `input`, in order; at least one."""
     _check_length(request, MAX_BODY_BYTES + MULTIPART_OVERHEAD_BYTES)
     try:
         files = request.FILES.getlist(FIELD)
@@ -196,10 +246,7 @@ def _uploads(request: HttpRequest) -> list[bytes]:
                 "names": ", ".join(names)[:200] or _("none")
             }
         raise Refusal(message, reason="no_image")
-    for index, file in enumerate(files):
-        if (size := file.size or 0) > MAX_IMAGE_BYTES:
-            raise _too_large(size, MAX_IMAGE_BYTES, details={"index": index})
-    return [file.read() for file in files]
+    return files
 
 
 def _check_length(request: HttpRequest, maximum_bytes: int) -> None:
@@ -217,7 +264,7 @@ def _check_length(request: HttpRequest, maximum_bytes: int) -> None:
 
 def _too_large(received_bytes: int, maximum_bytes: int, details: dict[str, Any] | None = None) -> Refusal:
     return Refusal(
-        _("Too large: at most %(maximum)s bytes are taken, %(received)s were received. Send a smaller image.")
+        _("Too large: at most %(maximum)s bytes are taken, %(received)s were received. Send less at once.")
         % {"maximum": maximum_bytes, "received": received_bytes},
         reason="too_large",
         status=413,

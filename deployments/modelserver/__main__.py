@@ -26,17 +26,13 @@ def main() -> int:
 
     from deployments.modelserver.admission import Admission
     from deployments.modelserver.app import ModelServerApp
-    from deployments.modelserver.predictor import Predictor
+    from deployments.modelserver.loading import load_predictor
     from deployments.modelserver.server import ModelServer
     from dlmodeler_site import sentences
-    from jobs.bundles.bundle import load_bundle
-    from jobs.bundles.engine import load_engine
     from jobs.bundles.errors import BundleError, NotFiniteError
 
     try:
-        bundle = load_bundle(arguments.bundle)
-        engine = load_engine(bundle, threads=arguments.threads)
-        predictor = Predictor(bundle, engine)
+        predictor = load_predictor(arguments.bundle, threads=arguments.threads, steps=arguments.steps)
         predictor.warm_up()
     except (BundleError, NotFiniteError) as error:
         logger.error("%s: %s", arguments.bundle, error)
@@ -45,7 +41,8 @@ def main() -> int:
     admission = Admission(active=arguments.threads, waiting=arguments.queue, deadline_s=arguments.deadline_ms / 1000)
     app = ModelServerApp(predictor, admission)
     server = ModelServer(app, arguments.socket, workers=arguments.threads + arguments.queue)
-    logger.info("Serving %s with %s (%s) on %s", bundle.path, engine.name, engine.precision, arguments.socket)
+    engine = predictor.engine
+    logger.info("Serving %s with %s (%s) on %s", arguments.bundle, engine.name, engine.precision, arguments.socket)
     if not server.run(parent_pid=parent_pid):
         # The interpreter's end would wait for, or tear the engine from under, the threads that still work.
         logging.shutdown()

@@ -9,10 +9,10 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from deployments.modelserver.admission import Admission
+from deployments.modelserver.answers import Query, answer_images, answer_rows
 from deployments.modelserver.errors import RequestError
-from deployments.modelserver.inputs import read_images
 from deployments.modelserver.predictor import Predictor
-from deployments.modelserver.protocol import DEFAULT_TOP_K
+from deployments.modelserver.table_predictor import TablePredictor
 from dlmodeler_site.sentences import Sentence as _
 from dlmodeler_site.sentences import to_json
 from jobs.bundles.errors import NotFiniteError
@@ -26,7 +26,7 @@ StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 class ModelServerApp:
     """Answers in JSON only; a message for people is a sentence (`sentences.to_json`)."""
 
-    def __init__(self, predictor: Predictor, admission: Admission) -> None:
+    def __init__(self, predictor: Predictor | TablePredictor, admission: Admission) -> None:
         self._predictor = predictor
         self._admission = admission
         self._metadata = _describe(predictor)
@@ -78,43 +78,27 @@ class ModelServerApp:
         return answer
 
     def _predict(self, environ: Environ) -> dict[str, Any]:
-        top_k = self._top_k(environ["QUERY_STRING"])
+        query = parse_qs(environ["QUERY_STRING"], keep_blank_values=True)
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         with self._admission.place():
-            images = read_images(body, content_type=environ.get("CONTENT_TYPE", ""), fit=self._predictor.fit)
             try:
-                predictions = self._predictor.predict(images, top_k=top_k)
+                return self._answer(body, content_type=environ.get("CONTENT_TYPE", ""), query=query)
             except NotFiniteError as error:
                 raise RequestError(error.message, status=500, reason="model_not_finite") from error
-        return {"predictions": [prediction.as_json() for prediction in predictions]}
 
-    def _top_k(self, query: str) -> int:
-        classes = len(self._predictor.bundle.labels)
-        values = parse_qs(query, keep_blank_values=True).get("top_k")
-        if values is None:
-            return min(DEFAULT_TOP_K, classes)
-        text = values[-1]
-        if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= classes):
-            raise RequestError(
-                _(
-                    "top_k must be a whole number from 1 to %(classes)d, the number of classes; "
-                    "%(received)s was received.",
-                    classes=classes,
-                    received=repr(text),
-                ),
-                status=400,
-                reason="invalid_top_k",
-                details={"minimum": 1, "maximum": classes},
-            )
-        return int(text)
+    def _answer(self, body: bytes, *, content_type: str, query: Query) -> dict[str, Any]:
+        if isinstance(self._predictor, TablePredictor):
+            return answer_rows(self._predictor, body, content_type=content_type, query=query)
+        return answer_images(self._predictor, body, content_type=content_type, query=query)
 
 
-def _describe(predictor: Predictor) -> dict[str, Any]:
+def _describe(predictor: Predictor | TablePredictor) -> dict[str, Any]:
     bundle, engine = predictor.bundle, predictor.engine
     return {
         "algorithm": bundle.algorithm,
         "model": {"name": bundle.model.name, "created_at": bundle.model.created_at, "metrics": bundle.model.metrics},
-        "input": {"kind": bundle.input.kind, "shape": bundle.input.shape, "dtype": bundle.input.dtype},
+        "task": bundle.task,
+        "input": bundle.input.as_json(),
         "labels": [{"label": label.label, "class_name": label.class_name} for label in bundle.labels],
         "engine": {
             "name": engine.name,

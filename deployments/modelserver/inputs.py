@@ -109,6 +109,15 @@ def _parse_instances(body: bytes) -> list[Any]:
             status=400,
             reason="malformed_body",
         ) from None
+    if isinstance(value, dict) and "rows" in value:
+        raise RequestError(
+            _(
+                "This deployment takes images, rows of a table were received. Send an image, or %(example)s.",
+                example=INSTANCES_EXAMPLE,
+            ),
+            status=415,
+            reason="unsupported_media_type",
+        )
     instances = value.get("instances") if isinstance(value, dict) else None
     if not isinstance(instances, list):
         raise RequestError(

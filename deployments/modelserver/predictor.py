@@ -2,8 +2,6 @@
 
 import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -11,31 +9,12 @@ from PIL import Image
 from datasets.inspection.images import fit_rgb, read_rgb, to_rgb
 from datasets.preprocessing.operation import Step
 from datasets.preprocessing.pipeline import apply_steps
-from dlmodeler_site.sentences import Sentence as _
+from deployments.modelserver.predictions import Prediction, ranked, require_finite
 from jobs.bundles.bundle import Bundle
-from jobs.bundles.engine import Engine, Pixels, Probabilities
-from jobs.bundles.errors import NotFiniteError
+from jobs.bundles.engine import Engine, Pixels
 
 # More images at once are no faster on a CPU, and the activations of one image can take megabytes.
 BATCH_SIZE = 8
-PROBABILITY_DIGITS = 6
-
-
-@dataclass(frozen=True)
-class Candidate:
-    label: int | str
-    class_name: str | None
-    probability: float
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """`top` is in falling order of probability and begins with the prediction itself."""
-
-    top: tuple[Candidate, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        return {**asdict(self.top[0]), "top": [asdict(candidate) for candidate in self.top]}
 
 
 class Predictor:
@@ -67,27 +46,6 @@ class Predictor:
         predictions: list[Prediction] = []
         for start in range(0, len(images), BATCH_SIZE):
             probabilities = self.engine.predict(np.stack(images[start : start + BATCH_SIZE]))
-            if not np.isfinite(probabilities).all():
-                raise NotFiniteError(
-                    _(
-                        "The model “%(name)s” answered probabilities that are not numbers. "
-                        "Its training has diverged: train again with a smaller learning rate.",
-                        name=self.bundle.model.name,
-                    )
-                )
-            predictions += (self._rank(row, top_k) for row in probabilities)
+            require_finite(probabilities, self.bundle)
+            predictions += (ranked(row, self.bundle.labels, top_k=top_k) for row in probabilities)
         return predictions
-
-    def _rank(self, probabilities: Probabilities, top_k: int) -> Prediction:
-        order = np.argsort(-probabilities, kind="stable")[:top_k]
-        labels = self.bundle.labels
-        return Prediction(
-            top=tuple(
-                Candidate(
-                    label=labels[index].label,
-                    class_name=labels[index].class_name,
-                    probability=round(float(probabilities[index]), PROBABILITY_DIGITS),
-                )
-                for index in order
-            )
-        )

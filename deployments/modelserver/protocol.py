@@ -9,8 +9,10 @@ from dlmodeler_site.sentences import Sentence as _
 
 IMAGES_TYPE = "application/x-dlm-images"
 JSON_TYPE = "application/json"
+CSV_TYPE = "text/csv"
 
 MAX_IMAGES = 64
+MAX_ROWS = 10_000
 MAX_IMAGE_BYTES = 32 * 1024 * 1024
 MAX_BODY_BYTES = 64 * 1024 * 1024
 DEFAULT_TOP_K = 5

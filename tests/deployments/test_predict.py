@@ -239,10 +239,10 @@ def test_a_deployment_that_does_not_run_is_503_with_the_reason(tmp_path: Path) -
 
 def test_the_connected_preprocessing_is_applied(tmp_path: Path) -> None:
     site = Site(tmp_path)
-    # Only the left half of a red and blue image remains in sight.
-    Deployment.objects.update(preprocess=True, steps=[{"op": "translate", "x_percent": 50, "y_percent": 0}])
+    # Only the left, red part of a mostly blue image remains in sight.
+    Deployment.objects.update(preprocess=True, steps=[{"op": "translate", "x_percent": 70, "y_percent": 0}])
     image = Image.new("RGB", (40, 40), BLUE)
-    image.paste((255, 0, 0), (0, 0, 19, 40))
+    image.paste(RED, (0, 0, 12, 40))
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     with keeper() as servers:
