@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 # Probabilities of the two in float32 differ by rounding only, about 1e-6; a wrong conversion differs by far more.
 _TOLERANCE = 1e-3
 _SAMPLES = 256
+_EXPLAINED_SAMPLES = 4
+# Heat maps are in parts of their maximum, which makes rounding larger; nobody sees a hundredth.
+_HEAT_TOLERANCE = 1e-2
 _BATCH = 32
 
 
@@ -67,6 +70,53 @@ def convert(saved_model: Path, folder: Path, *, samples: NDArray[np.uint8], thre
             f"at most {_TOLERANCE:g} is expected"
         )
     return agreement
+
+
+def convert_explanation(graph: Any, folder: Path, *, samples: NDArray[np.uint8], threads: int) -> None:
+    """Write a TensorFlow function as `folder`/explain.xml and explain.bin and see that it answers the same.
+
+    Args:
+        graph: the concrete function: `images` uint8 (batch, height, width, 3) and `classes` int32 (batch,) to
+            `heatmaps` float32 (batch, h, w) in 0..1.
+        samples: images, of which a few are answered by both.
+
+    Raises:
+        EngineError: OpenVINO cannot convert or compile it, or the answers differ.
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    frozen = folder / "explain.pb"
+    try:
+        ov = import_openvino()
+        frozen.write_bytes(convert_variables_to_constants_v2(graph).graph.as_graph_def().SerializeToString())
+        model = ov.Core().read_model(frozen)
+        for port in model.inputs:
+            port.set_names({port.get_any_name().partition(":")[0]})
+        model.outputs[0].set_names({"heatmaps"})
+        ov.save_model(model, folder / "explain.xml", compress_to_fp16=False)
+        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
+        compiled = ov.Core().compile_model(folder / "explain.xml", "CPU", settings)
+    except (RuntimeError, ImportError, OSError) as error:
+        _discard_explanation(folder)
+        raise EngineError(f"OpenVINO cannot convert what explains the model: {error}") from error
+    finally:
+        frozen.unlink(missing_ok=True)
+    images = samples[:_EXPLAINED_SAMPLES]
+    classes = np.zeros(len(images), np.int32)
+    theirs = graph(images=tf.constant(images), classes=tf.constant(classes))["heatmaps"].numpy()
+    difference = float(np.max(np.abs(compiled({"images": images, "classes": classes})["heatmaps"] - theirs)))
+    if not difference <= _HEAT_TOLERANCE:
+        _discard_explanation(folder)
+        raise EngineError(
+            f"OpenVINO explains otherwise: the largest difference of a heat map is {difference:.2g}, "
+            f"at most {_HEAT_TOLERANCE:g} is expected"
+        )
+
+
+def _discard_explanation(folder: Path) -> None:
+    for name in ("explain.xml", "explain.bin"):
+        (folder / name).unlink(missing_ok=True)
 
 
 Answer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]

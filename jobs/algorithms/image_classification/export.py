@@ -13,13 +13,14 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from dlmodeler_site.compute.run_folder import write_json
-from jobs.algorithms.image_classification.model import build_network
-from jobs.bundles.conversion import EngineError, convert
+from jobs.algorithms.image_classification.explain import explanation
+from jobs.bundles.conversion import EngineError, convert, convert_explanation
 
 _LABELS_FILE = "labels.json"
+_EXPLAIN = "serving_explain"
 
 
-def _signatures(network: keras.Sequential) -> dict[str, Any]:
+def _signatures(network: keras.Model) -> dict[str, Any]:
     """The functions that the SavedModel serves, traced."""
     height, width, channels = network.input_shape[1:]
 
@@ -37,18 +38,23 @@ def _signatures(network: keras.Sequential) -> dict[str, Any]:
         pixels = tf.TensorSpec((height, width, channels), tf.uint8)
         return answer(tf.map_fn(decode, encoded, fn_output_signature=pixels))
 
-    def trace(function: Callable[[tf.Tensor], dict[str, tf.Tensor]], argument: tf.TensorSpec) -> Any:
-        return tf.function(function, input_signature=[argument], autograph=False).get_concrete_function()
+    def trace(function: Callable[..., dict[str, tf.Tensor]], *arguments: tf.TensorSpec) -> Any:
+        return tf.function(function, input_signature=arguments, autograph=False).get_concrete_function()
 
-    return {
-        "serving_default": trace(answer, tf.TensorSpec((None, height, width, channels), tf.uint8, name="images")),
+    images = tf.TensorSpec((None, height, width, channels), tf.uint8, name="images")
+    classes = tf.TensorSpec((None,), tf.int32, name="classes")
+    signatures = {
+        "serving_default": trace(answer, images),
         "serving_encoded": trace(answer_encoded, tf.TensorSpec((None,), tf.string, name="encoded")),
     }
+    if explain := explanation(network):
+        signatures[_EXPLAIN] = trace(lambda images, classes: {"heatmaps": explain(images, classes)}, images, classes)
+    return signatures
 
 
 def export_bundle(
     bundle: Path,
-    network: keras.Sequential,
+    network: keras.Model,
     *,
     labels: Sequence[dict[str, Any]],
     algorithm: str,
@@ -58,17 +64,18 @@ def export_bundle(
     threads: int,
     report: Callable[[str], None],
 ) -> None:
-    """Write the bundle of `network` (logits of uint8 images, any dtype policy) into a new folder.
+    """Write the bundle of `network` (logits of uint8 images, computed in float32) into a new folder.
 
-    The exported network computes in float32. Where no engine can be made that agrees with it on `samples`, `report`
+    Where no engine can be made that agrees with it on `samples`, `report`
     hears why and TensorFlow is the engine.
     """
     shutil.rmtree(bundle, ignore_errors=True)
     bundle.mkdir(parents=True)
     classes = network.output_shape[-1]
     named = label_map(labels, classes=classes)
-    _save(bundle, network, named)
+    signatures = _save(bundle, network, named)
     engine = _make_engine(bundle, samples, threads, report)
+    explain = engine["name"] == "openvino" and _make_explanation(bundle, signatures, samples, threads, report)
     write_json(
         bundle / "bundle.json",
         {
@@ -82,6 +89,7 @@ def export_bundle(
             "input": {"kind": "image", "shape": list(network.input_shape), "dtype": "uint8"},
             "labels": named,
             "engine": engine,
+            "explain": explain,
         },
     )
 
@@ -94,26 +102,19 @@ def label_map(labels: Sequence[dict[str, Any]], *, classes: int) -> list[dict[st
     return [*labels, *rest]
 
 
-def _save(bundle: Path, network: keras.Sequential, labels: list[dict[str, Any]]) -> None:
+def _save(bundle: Path, network: keras.Model, labels: list[dict[str, Any]]) -> dict[str, Any]:
+    """Write the SavedModel; answers its signatures."""
     labels_file = bundle / _LABELS_FILE
     labels_file.write_text(json.dumps(labels, ensure_ascii=False), encoding="utf-8")
-    twin = _float32_twin(network)
     # A plain module with the variables alone: tracking the Keras model would trace and store all its layers again.
     module = tf.Module()
-    module.weights = [variable.value for variable in twin.variables]
+    module.weights = [variable.value for variable in network.variables]
     module.labels = tf.saved_model.Asset(str(labels_file))
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-    tf.saved_model.save(module, str(bundle), signatures=_signatures(twin), options=options)
+    signatures = _signatures(network)
+    tf.saved_model.save(module, str(bundle), signatures=signatures, options=options)
     labels_file.unlink()  # Saving copied it into assets/.
-
-
-def _float32_twin(network: keras.Sequential) -> keras.Sequential:
-    blocks = [layer.filters for layer in network.layers if hasattr(layer, "filters")]
-    twin = build_network(
-        size_px=network.input_shape[1], filters=blocks, classes=network.output_shape[-1], dtype_policy="float32"
-    )
-    twin.set_weights(network.get_weights())
-    return twin
+    return signatures
 
 
 def _make_engine(
@@ -134,3 +135,17 @@ def _make_engine(
         "samples": agreement.samples,
         "other_classes": agreement.other_classes,
     }
+
+
+def _make_explanation(
+    bundle: Path, signatures: dict[str, Any], samples: NDArray[np.uint8], threads: int, report: Callable[[str], None]
+) -> bool:
+    """Whether the engine can explain too; `report` hears why not."""
+    if _EXPLAIN not in signatures:
+        return False
+    try:
+        convert_explanation(signatures[_EXPLAIN], bundle / "engine", samples=samples, threads=threads)
+    except EngineError as error:
+        report(f"{error}. The model will not explain its answers.")
+        return False
+    return True
