@@ -2,7 +2,8 @@ from django.contrib import admin
 
 from dlmodeler_site.admin_base import Deletable, DeletableAdmin, MadeOnSite, ReadOnly, ReadOnlyAdmin
 from jobs.definition import delete_job
-from jobs.models import EpochMetrics, Job, JobInput, Training
+from jobs.evaluations import delete_evaluation
+from jobs.models import Download, EpochMetrics, Evaluation, Job, JobInput, Training
 from jobs.submit import delete_training
 
 
@@ -57,3 +58,22 @@ class EpochMetricsAdmin(ReadOnlyAdmin):
     list_display = ("training", "epoch", "attempt", "time", "seconds", "metrics")
     list_select_related = ("training",)
     search_fields = ("training__name",)
+
+
+@admin.register(Evaluation)
+class EvaluationAdmin(DeletableAdmin):
+    list_display = ("training", "data", "part", "status", "progress", "attempt", "creator", "created_at")
+    list_filter = ("status", "part")
+    list_select_related = ("training", "data", "creator")
+    search_fields = ("training__name", "training__job__project__name", "data__name")
+
+    def delete_row(self, row: Evaluation) -> None:
+        delete_evaluation(row)
+
+
+@admin.register(Download)
+class DownloadAdmin(ReadOnlyAdmin):
+    list_display = ("training", "format", "status", "progress", "attempt", "created_at")
+    list_filter = ("status", "format")
+    list_select_related = ("training",)
+    search_fields = ("training__name", "training__job__project__name")

@@ -3,10 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.http import StreamingHttpResponse
-from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin
@@ -15,13 +12,14 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from dlmodeler_site.access import get_editable, get_visible
-from dlmodeler_site.api import FileNegotiation, ScopedViewSet, idempotent
+from dlmodeler_site.api import ScopedViewSet, idempotent
 from dlmodeler_site.errors import UserError
 from jobs import preflight, submit
 from jobs.algorithms.base import Manifest
 from jobs.algorithms.registry import manifests
 from jobs.definition import JobDraft, algorithm, create_job, delete_job, update_job
-from jobs.download import model_archive
+from jobs.evaluation_api import EvaluationActions
+from jobs.model_api import ModelActions
 from jobs.models import Instance, Job, Training
 from jobs.recommend import recommend
 from jobs.serializers import (
@@ -140,7 +138,7 @@ class JobViewSet(ListModelMixin, ScopedViewSet):
         return Response(self.get_serializer(self.queryset.get(pk=job.pk)).data, status=status)
 
 
-class TrainingViewSet(WatchActions, ListModelMixin, ScopedViewSet):
+class TrainingViewSet(WatchActions, EvaluationActions, ModelActions, ListModelMixin, ScopedViewSet):
     """Trainings of the user's projects."""
 
     queryset = Training.objects.select_related("job__project", "creator")
@@ -191,17 +189,6 @@ class TrainingViewSet(WatchActions, ListModelMixin, ScopedViewSet):
         training = self.editable()
         submit.resume(training)
         return self._answer(training)
-
-    @extend_schema(operation_id="trainings_model", responses={(200, "application/gzip"): OpenApiTypes.BINARY})
-    @action(detail=True, content_negotiation_class=FileNegotiation)
-    def model(self, request: Request, pk: str) -> StreamingHttpResponse:
-        """The SavedModel as .tar.gz."""
-        name, content = model_archive(self.visible())
-        return StreamingHttpResponse(
-            content,
-            content_type="application/gzip",
-            headers={"Content-Disposition": content_disposition_header(as_attachment=True, filename=name)},
-        )
 
     def _answer(self, training: Training) -> Response:
         return Response(self.get_serializer(training).data)

@@ -1,9 +1,19 @@
+from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from jobs.api import AlgorithmViewSet, JobViewSet, TrainingViewSet
+from jobs.evaluation_api import EvaluationViewSet
 
 router = SimpleRouter(use_regex_path=False)
 router.register("algorithms", AlgorithmViewSet, basename="api-algorithm")
 router.register("jobs", JobViewSet, basename="api-job")
 router.register("trainings", TrainingViewSet, basename="api-training")
-urlpatterns = router.urls
+router.register("evaluations", EvaluationViewSet, basename="api-evaluation")
+urlpatterns = [
+    *router.urls,
+    path(
+        "evaluations/<int:pk>/results.csv",
+        EvaluationViewSet.as_view({"get": "results_csv"}),
+        name="api-evaluation-results-csv",
+    ),
+]

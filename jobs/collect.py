@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from dlmodeler_site.compute.run_folder import RunFolder, read_json
 from dlmodeler_site.storage import workspace
+from jobs import evaluations
 
 if TYPE_CHECKING:
     from jobs.models import Training
@@ -52,6 +53,7 @@ def publish(training: Training, run: RunFolder) -> None:
     made = datetime.datetime.fromisoformat(read_json(bundle / "bundle.json")["model"]["created_at"])
     training.export_key = f"{training.files_key}/export/{int(made.timestamp())}"
     workspace().put_tree(training.export_key, bundle)
+    evaluations.publish_own(training, run)
 
 
 def record(training: Training, run: RunFolder) -> None:
@@ -62,6 +64,7 @@ def record(training: Training, run: RunFolder) -> None:
     training.accuracy = training.result_metrics.get("accuracy", training.accuracy)
     training.loss = training.result_metrics.get("loss", training.loss)
     training.save(update_fields=["result_metrics", "record_of_run", "accuracy", "loss", "export_key"])
+    evaluations.record_own(training)
 
 
 def _metrics(event: dict[str, Any]) -> dict[str, Any]:

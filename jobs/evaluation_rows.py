@@ -38,9 +38,11 @@ create table samples (
 """
 _INDEXES = """
 create index cells on samples (target, predicted, severity desc, row);
+create index severities on samples (severity desc, row);
 create index mistakes on samples (severity desc, row) where wrong;
 create index failures on samples (row) where error <> '';
 """
+_SELECT = "select row, name, label, target, predicted, probability, loss, top, error, wrong from samples"
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class Cell:
             parts.append("wrong")
         if self.only_failures:
             parts.append("error <> ''")
+        # Words of this module alone: what was asked for goes in as values.
         return (" where " + " and ".join(parts) if parts else ""), values
 
 
@@ -135,7 +138,7 @@ class Samples(Sequence[AskedSample]):
     def __len__(self) -> int:
         if self._count is None:
             where, values = self.cell.where()
-            (row,) = self._read(f"select count(*) from samples{where}", values)
+            (row,) = self._read(f"select count(*) from samples{where}", values)  # noqa: S608
             self._count = row[0]
         return self._count
 
@@ -148,11 +151,7 @@ class Samples(Sequence[AskedSample]):
     def _page(self, offset: int, count: int) -> list[AskedSample]:
         where, values = self.cell.where()
         order = "row" if self.cell.only_failures else "severity desc, row"
-        rows = self._read(
-            "select row, name, label, target, predicted, probability, loss, top, error, wrong "
-            f"from samples{where} order by {order} limit ? offset ?",
-            [*values, count, offset],
-        )
+        rows = self._read(f"{_SELECT}{where} order by {order} limit ? offset ?", [*values, count, offset])
         return [_sample(*row) for row in rows]
 
     def _read(self, query: str, values: list[Value]) -> list[tuple[Any, ...]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from django.db.models import Count, Model
+from django.db.models import Count, Model, Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -11,7 +11,7 @@ from dlmodeler_site import registry
 from dlmodeler_site.access import User
 from dlmodeler_site.work.models import ACTIVE
 from jobs.definition import delete_job
-from jobs.models import Job, Training
+from jobs.models import Evaluation, Job, Training
 from projects.models import Project
 
 
@@ -30,20 +30,29 @@ def delete_in_project(project: Model) -> None:
 
 
 def dependants(row: Model) -> Iterator[registry.Dependant]:
-    """Jobs that read the data; trainings that are queued or running in the job or the project."""
-    jobs, trainings = Job.objects.none(), Training.objects.none()
+    """Jobs and evaluations that read the data; what is queued or running in the training, the job or the project."""
+    jobs, trainings, measured = Job.objects.none(), Training.objects.none(), Evaluation.objects.none()
+    active = Evaluation.objects.filter(status__in=ACTIVE)
     if isinstance(row, Data):
         jobs = Job.objects.filter(inputs__data=row)
+        measured = Evaluation.objects.filter(Q(data=row) | Q(labels_data=row))
     elif isinstance(row, Dataset):
         jobs = Job.objects.filter(inputs__data__dataset=row)
+        measured = Evaluation.objects.filter(Q(data__dataset=row) | Q(labels_data__dataset=row))
+    elif isinstance(row, Training):
+        measured = active.filter(training=row)
     elif isinstance(row, Job):
         trainings = row.trainings.filter(status__in=ACTIVE)
+        measured = active.filter(training__job=row)
     elif isinstance(row, Project):
         trainings = Training.objects.filter(job__project=row, status__in=ACTIVE)
+        measured = active.filter(training__job__project=row)
     for name in jobs.order_by("name").values_list("name", flat=True).distinct():
         yield registry.Dependant(_("job"), name)
     for name in trainings.order_by("name").values_list("name", flat=True):
         yield registry.Dependant(_("training"), name)
+    for name in measured.order_by("training__name").values_list("training__name", flat=True).distinct():
+        yield registry.Dependant(_("evaluation of"), name)
 
 
 def trainings_of_data(user: User, data_ids: list[int]) -> Iterator[tuple[int, registry.LineageNode]]:
