@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import mmap
 import multiprocessing
 import os
 import time
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,6 +150,13 @@ def split_stratified(
 def epoch_order(indexes: NDArray[np.int64], *, seed: int, epoch: int) -> NDArray[np.int64]:
     """`indexes` in the order in which an epoch sees them: the same for the same seed and epoch, also after a resume."""
     return np.random.default_rng((seed, 2, epoch)).permutation(indexes)
+
+
+def release_pages(array: NDArray[Any]) -> None:
+    """Let go of the memory that a mapped array's rows take in this process; they are read again when they are used."""
+    mapped = getattr(array, "_mmap", None)
+    if mapped is not None:
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _cache_key(images: Sequence[LabelledImage], size_px: int) -> str:

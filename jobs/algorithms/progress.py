@@ -8,10 +8,13 @@ from uuid import uuid4
 from dlmodeler_site.compute.run_folder import RunFolder, StopRequested
 
 CHECKPOINT_INTERVAL_S = 10.0
+CHECKPOINT_SHARE = 0.015
 PROGRESS_INTERVAL_S = 0.5
 
 # What the end of the loop counts as; the rest is for export and conversion.
 _TRAINED = 0.97
+# The metrics of an epoch that its line of the log has.
+SHOWN = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
 def tell(run: RunFolder, text: str) -> None:
@@ -24,31 +27,40 @@ def _log(text: str) -> None:
     print(time.strftime("%H:%M:%S", time.gmtime()), text, flush=True)
 
 
+def recover_checkpoint(run: RunFolder) -> None:
+    """Put the newest checkpoint back that a process left aside when it was killed while it replaced it."""
+    aside = sorted(run.path.glob("checkpoint.old-*"), key=lambda folder: folder.stat().st_mtime)
+    if aside and not run.checkpoint.exists():
+        aside[-1].rename(run.checkpoint)
+
+
 class TrainingMonitor:
     """The hook of a training loop: call `epoch` when one ends and `step` after every step, the epoch's event first.
 
-    `save` writes the loop's whole state into an empty folder; it is called at a stop and otherwise at most every
-    `CHECKPOINT_INTERVAL_S`, never for each epoch.
+    `save` writes the loop's whole state into an empty folder; it is called at a stop and otherwise when
+    `CHECKPOINT_INTERVAL_S` have passed, and so seldom that it takes no more than `CHECKPOINT_SHARE` of the time.
+    `begins_at`: part of the progress bar that lies behind when the loop begins.
     """
 
-    def __init__(self, run: RunFolder, *, total_steps: int, save: Callable[[Path], None]) -> None:
+    def __init__(self, run: RunFolder, *, save: Callable[[Path], None], begins_at: float = 0.0) -> None:
         self._run = run
-        self._total_steps = total_steps
         self._save = save
+        self._begins_at = begins_at
         self._checkpoint_at = time.monotonic() + CHECKPOINT_INTERVAL_S
         self._progress_at = 0.0
+        self._began: tuple[float, float] | None = None  # time and fraction of the first step of this process
 
-    def epoch(self, epoch: int, *, step: int, metrics: dict[str, float], seconds: float) -> None:
-        self._run.publish("epoch", epoch=epoch, step=step, metrics=metrics, seconds=round(seconds, 4))
-        values = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-        _log(f"Epoch {epoch}: {values} ({seconds:.2f} s)")
+    def epoch(self, epoch: int, *, stage: str, step: int, metrics: dict[str, float], seconds: float) -> None:
+        self._run.publish("epoch", epoch=epoch, stage=stage, step=step, metrics=metrics, seconds=round(seconds, 4))
+        shown = ", ".join(f"{name} {metrics[name]:.4f}" for name in SHOWN if name in metrics)
+        _log(f"Epoch {epoch}: {shown} ({seconds:.2f} s)")
 
-    def step(self, done: int) -> None:
-        """After step `done` of all: publish what is due; raises `StopRequested` after a last checkpoint."""
+    def step(self, fraction: float) -> None:
+        """When this part of the loop is done: publish what is due; raises `StopRequested` after a last checkpoint."""
         now = time.monotonic()
-        if now >= self._progress_at or done == self._total_steps:
+        if now >= self._progress_at or fraction >= 1:
             self._progress_at = now + PROGRESS_INTERVAL_S
-            self._run.progress(_TRAINED * done / self._total_steps)
+            self._publish_progress(now, fraction)
         try:
             self._run.check_stop()
         except StopRequested:
@@ -59,8 +71,20 @@ class TrainingMonitor:
 
     def checkpoint(self) -> None:
         """Put the loop's state where a later attempt finds it."""
+        started = time.monotonic()
         folder = self._run.path / f"checkpoint.new-{uuid4().hex}"
         folder.mkdir()
         self._save(folder)
         self._run.put_checkpoint(folder)
-        self._checkpoint_at = time.monotonic() + CHECKPOINT_INTERVAL_S
+        now = time.monotonic()
+        self._checkpoint_at = now + max(CHECKPOINT_INTERVAL_S, (now - started) / CHECKPOINT_SHARE)
+
+    def _publish_progress(self, now: float, fraction: float) -> None:
+        value = self._begins_at + (_TRAINED - self._begins_at) * min(fraction, 1.0)
+        if self._began is None:
+            self._began = (now, fraction)
+        seconds, done = now - self._began[0], fraction - self._began[1]
+        if done > 0 and seconds >= PROGRESS_INTERVAL_S:
+            self._run.publish("progress", value=value, seconds_left=round(seconds / done * (1 - fraction), 1))
+        else:
+            self._run.progress(value)

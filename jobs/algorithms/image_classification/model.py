@@ -7,6 +7,8 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
+from jobs.algorithms.image_classification.augmentation import KeyedDropout
+
 
 @keras.saving.register_keras_serializable(package="dlmodeler")
 class ConvolutionBlock(layers.Layer):
@@ -39,7 +41,13 @@ class ConvolutionBlock(layers.Layer):
 
 
 def build_network(
-    *, size_px: int, filters: Sequence[int], classes: int, dtype_policy: str, seed: int = 0
+    *,
+    size_px: int,
+    filters: Sequence[int],
+    classes: int,
+    dtype_policy: str,
+    seed: int = 0,
+    dropout_rate: float = 0.0,
 ) -> keras.Sequential:
     """uint8 pixels (batch, size_px, size_px, 3) to float32 logits (batch, classes); softmax of them is the answer."""
     seeds = count(seed * 1000)
@@ -54,6 +62,7 @@ def build_network(
             layers.Rescaling(1 / 255, dtype=dtype_policy),
             *blocks,
             layers.Flatten(dtype=dtype_policy),
+            *([KeyedDropout(dropout_rate, dtype=dtype_policy)] if dropout_rate else []),
             dense,
         ]
     )
