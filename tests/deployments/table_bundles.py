@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-COLUMNS = [
+COLUMNS: list[dict[str, Any]] = [
     {"name": "size", "type": "number", "examples": ["1.5", "8"]},
     {"name": "colour", "type": "category", "examples": ["red", "green"]},
     {"name": "fresh", "type": "category", "examples": ["yes", "no"], "optional": True},
@@ -19,7 +19,11 @@ DESCRIPTION: dict[str, Any] = {
     "labels": LABELS,
     "engine": {"name": "tensorflow", "precision": "f32"},
 }
-REGRESSION = {"task": "regression", "labels": [], "input": {"kind": "table", "columns": COLUMNS, "target": "price"}}
+REGRESSION: dict[str, Any] = {
+    "task": "regression",
+    "labels": [],
+    "input": {"kind": "table", "columns": COLUMNS, "target": "price"},
+}
 
 
 def make_table_bundle(path: Path, **changes: Any) -> Path:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,7 +64,7 @@ def test_rows_are_answered_in_order_by_the_text_of_their_class(client):
 def test_a_csv_of_any_delimiter_encoding_and_order_of_columns_gives_the_same(client):
     for body in (
         "colour,size,fresh\nred,1,yes\ngreen,2,no\n".encode("utf-8-sig"),
-        "colour;fresh;size\r\nred;yes;1\r\ngreen;no;2\r\n".encode(),
+        b"colour;fresh;size\r\nred;yes;1\r\ngreen;no;2\r\n",
         "fruit\tsize\tcolour\napple\t1\tred\n\n?\t2\t녹색\n".encode("cp949"),
     ):
         assert labels(client.predict_body(body, CSV_TYPE)) == ["apple", "pear"]
