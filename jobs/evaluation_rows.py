@@ -38,6 +38,8 @@ create table samples (
 """
 _INDEXES = """
 create index cells on samples (target, predicted, severity desc, row);
+create index rows_of_truth on samples (target, severity desc, row);
+create index rows_of_answer on samples (predicted, severity desc, row);
 create index severities on samples (severity desc, row);
 create index mistakes on samples (severity desc, row) where wrong;
 create index failures on samples (row) where error <> '';
