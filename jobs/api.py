@@ -14,9 +14,10 @@ from rest_framework.viewsets import GenericViewSet
 from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.api import ScopedViewSet, idempotent
 from dlmodeler_site.errors import UserError
-from jobs import preflight, submit
+from jobs import submit
 from jobs.algorithms.base import Manifest
 from jobs.algorithms.registry import manifests
+from jobs.check_api import CheckActions
 from jobs.definition import JobDraft, algorithm, create_job, delete_job, update_job
 from jobs.evaluation_api import EvaluationActions
 from jobs.model_api import ModelActions
@@ -25,7 +26,6 @@ from jobs.recommend import recommend
 from jobs.serializers import (
     AdviceSerializer,
     AlgorithmSerializer,
-    FindingSerializer,
     JobSerializer,
     RecommendationSerializer,
     RecommendRequestSerializer,
@@ -68,7 +68,7 @@ class AlgorithmViewSet(GenericViewSet[Any]):
         )
 
 
-class JobViewSet(ListModelMixin, ScopedViewSet):
+class JobViewSet(CheckActions, ListModelMixin, ScopedViewSet):
     """Jobs of the user's projects."""
 
     queryset = Job.objects.with_state().select_related("project", "creator").prefetch_related("inputs")
@@ -122,12 +122,6 @@ class JobViewSet(ListModelMixin, ScopedViewSet):
     def destroy(self, request: Request, pk: str) -> Response:
         delete_job(self.editable())
         return Response(status=204)
-
-    @extend_schema(operation_id="jobs_check", responses=FindingSerializer(many=True), filters=False)
-    @action(detail=True, pagination_class=None)
-    def check(self, request: Request, pk: str) -> Response:
-        """The findings of the check before training, errors first."""
-        return Response([finding.as_dict() for finding in preflight.check(self.visible())])
 
     def _validated(self, request: Request, **options: Any) -> Mapping[str, Any]:
         form = self.get_serializer(data=request.data, **options)

@@ -1,6 +1,6 @@
 """Making, changing and deleting jobs: what is to be learned, from which data."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from django.contrib.auth.models import User
@@ -85,13 +85,8 @@ def update_job(
         chosen = choose_inputs(job.project, algorithm(job.algorithm), inputs)
         if chosen == job.data_by_input():
             chosen = None
-    if chosen is not None and (active := list(job.trainings.filter(status__in=ACTIVE).values_list("name", flat=True))):
-        raise Conflict(
-            _("The data cannot be changed while trainings are queued or running: %(names)s. Stop these first.")
-            % {"names": ", ".join(f"“{each}”" for each in active)},
-            reason="in_use",
-            field="inputs",
-        )
+    if chosen is not None:
+        refuse_while_training(job)
     if name is not None:
         job.name = _name(name)
     if description is not None:
@@ -102,6 +97,25 @@ def update_job(
         job.save()
         if chosen is not None:
             _set_inputs(job, chosen)
+
+
+def refuse_while_training(job: Job) -> None:
+    """Raises Conflict while trainings read the job's data, or wait to."""
+    if active := list(job.trainings.filter(status__in=ACTIVE).values_list("name", flat=True)):
+        raise Conflict(
+            _("The data cannot be changed while trainings are queued or running: %(names)s. Stop these first.")
+            % {"names": ", ".join(f"“{each}”" for each in active)},
+            reason="in_use",
+            field="inputs",
+        )
+
+
+def replace_input(job: Job, name: str, data: Data, *, drops: Collection[str] = ()) -> None:
+    """Have the job read `data`, which may still be in the making, for this input, and nothing for those in `drops`."""
+    with transaction.atomic():
+        chosen = {key: value for key, value in job.data_by_input().items() if key not in drops}
+        _set_inputs(job, chosen | {name: data})
+        job.save(update_fields=["changed_at"])
 
 
 def delete_job(job: Job) -> None:

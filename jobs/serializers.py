@@ -114,21 +114,6 @@ class JobSerializer(serializers.ModelSerializer[Job]):
         return job.status or None
 
 
-class PlaceSerializer(serializers.Serializer[Any]):
-    name = serializers.CharField()
-    note = serializers.CharField(allow_blank=True)
-
-
-class FindingSerializer(serializers.Serializer[Any]):
-    code = serializers.CharField()
-    severity = serializers.ChoiceField(choices=["error", "warning"])
-    message = serializers.CharField()
-    files = serializers.ListField(child=serializers.CharField(), help_text="at most 100")
-    file_count = serializers.IntegerField(help_text="all of them")
-    places = PlaceSerializer(many=True, help_text="what is to be said of each")
-    fix = serializers.CharField()
-
-
 class TrainingRequestSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(allow_blank=True)
     hyperparameters = serializers.DictField(

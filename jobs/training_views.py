@@ -38,7 +38,7 @@ def training_create(request: HttpRequest, pk: int) -> HttpResponse:
     formset = TrainingFormSet(
         request.POST or None,
         form_kwargs={"manifest": manifest},
-        initial=None if request.POST else [_first(job, manifest)],
+        initial=None if request.POST else [_first(request, job, manifest)],
     )
     failure: UserError | None = None
     if request.method == "POST" and form.is_valid() and formset.is_valid():
@@ -130,10 +130,11 @@ def _trainings() -> Any:
     return Training.objects.select_related("job__project", "creator")
 
 
-def _first(job: Job, manifest: Manifest) -> dict[str, Any]:
-    """What the first column starts with: a free name, the defaults, and what follows from the data."""
-    values = {each.name: each.default for each in manifest.hyperparameters}
-    return {**values, **preflight.examine_job(job).follows, "name": submit.free_name(job)}
+def _first(request: HttpRequest, job: Job, manifest: Manifest) -> dict[str, Any]:
+    """What the first column starts with: a free name, the defaults, what follows from the data and the address."""
+    wanted = {each.name: request.GET[each.name] for each in manifest.hyperparameters if each.name in request.GET}
+    defaults = manifest.defaults(manifest.variant_of(wanted))
+    return {**defaults, **preflight.examine_job(job).follows, **wanted, "name": submit.free_name(job)}
 
 
 def _state(training: Training) -> dict[str, Any]:

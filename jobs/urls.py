@@ -1,6 +1,6 @@
 from django.urls import path
 
-from jobs import training_views, views
+from jobs import check_views, training_views, views
 
 app_name = "jobs"
 urlpatterns = [
@@ -13,7 +13,8 @@ urlpatterns = [
     path("jobs/<int:pk>/details/", views.job_details, name="details"),
     path("jobs/<int:pk>/edit/", views.job_edit, name="edit"),
     path("jobs/<int:pk>/delete/", views.job_delete, name="delete"),
-    path("jobs/<int:pk>/check/", views.job_check, name="check"),
+    path("jobs/<int:pk>/check/", check_views.job_check, name="check"),
+    path("jobs/<int:pk>/fix/", check_views.job_fix, name="fix"),
     path("jobs/<int:pk>/trainings/", views.job_trainings, name="trainings"),
     path("jobs/<int:pk>/trainings/new/", training_views.training_create, name="training-create"),
     path("trainings/<int:pk>/", training_views.training_detail, name="training"),

@@ -16,7 +16,6 @@ from dlmodeler_site.forms import NamedForm, errors_on
 from dlmodeler_site.lists import is_searched, paged, searched
 from dlmodeler_site.parameters import as_whole_number
 from dlmodeler_site.work.models import ACTIVE
-from jobs import preflight
 from jobs.algorithms.registry import manifests
 from jobs.definition import create_job, delete_job, update_job
 from jobs.forms import BasicJobForm, CustomJobForm, EditBasicJobForm
@@ -28,8 +27,6 @@ from jobs.tables import JobTable, TrainingTable
 from jobs.titles import algorithm_title, instance_text, titled_inputs
 from projects.models import Project
 from projects.pages import Crumb, frame
-
-SHOWN = 20  # places of a finding on the page
 
 
 def job_frame(request: HttpRequest, job: Job, *crumbs: Crumb, **values: Any) -> dict[str, Any]:
@@ -122,29 +119,6 @@ def job_trainings(request: HttpRequest, pk: int) -> HttpResponse:
     """The list of trainings alone, for polling."""
     job = get_visible(_jobs(), request.user, pk=pk)
     return render(request, "jobs/_trainings.html", _with_trainings(request, job))
-
-
-@login_required
-@require_safe
-def job_check(request: HttpRequest, pk: int) -> HttpResponse:
-    """What the check of the job's data finds."""
-    job = get_visible(_jobs(), request.user, pk=pk)
-    examination = preflight.examine_job(job)
-    classes = [
-        {"label": label, "name": job.class_names.get(label, ""), "count": count}
-        for label, count in examination.class_counts.items()
-    ]
-    findings = [
-        {
-            "finding": finding,
-            "kind": "danger" if finding.severity == "error" else "warning",
-            "places": finding.places[:SHOWN],
-            "more": finding.count - len(finding.places[:SHOWN]),
-        }
-        for finding in examination.findings
-    ]
-    context = {"job": job, "findings": findings, "classes": classes, "samples": examination.samples}
-    return render(request, "jobs/_check.html", context)
 
 
 @login_required

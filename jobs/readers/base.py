@@ -111,5 +111,11 @@ class Reader(Protocol):
     def advise(self, manifest: Manifest, ready: Sequence[Data]) -> Advice:
         """How the algorithm would read these completed data, if it can."""
 
+    def check_samples(self, job: Job, data: Data, labels: Data | None) -> None:
+        """Raises UserError where a model of the job cannot be measured on these data, because nothing has a label."""
+
+    def stage_samples(self, job: Job, data: Data, labels: Data | None, run: RunFolder) -> dict[str, Any]:
+        """Write the labelled samples that a model of the job is measured on, and answer the entries of the spec."""
+
     def may_lack(self, name: str, chosen: Mapping[str, Data]) -> bool:
         """Whether the input may be left out although the manifest requires it, beside these `chosen` data."""

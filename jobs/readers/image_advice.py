@@ -13,11 +13,12 @@ from datasets.models import Data, File
 from jobs.algorithms.base import Manifest
 from jobs.findings import listed
 from jobs.readers.base import Advice, Recommendation
+from jobs.readers.image_set import ImageSet
 
 if TYPE_CHECKING:
     from jobs.readers.labelled_images import ImageExamination
 
-    Examine = Callable[[Data, Data | None], ImageExamination]
+    Examine = Callable[[ImageSet, Data | None], ImageExamination]
 
 
 def advise(manifest: Manifest, ready: Sequence[Data], *, examine: Examine) -> Advice:
@@ -54,8 +55,9 @@ def _candidates(
     with_images: list[Data], with_tables: list[Data], examine: Examine
 ) -> Iterator[tuple[Data, Data | None, ImageExamination]]:
     for images in with_images:
+        read = ImageSet.read(images)
         for labels in (*with_tables, None):
-            yield images, labels, examine(images, labels)
+            yield images, labels, examine(read, labels)
 
 
 def _recommendation(manifest: Manifest, images: Data, labels: Data | None, found: ImageExamination) -> Recommendation:

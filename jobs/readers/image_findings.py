@@ -1,13 +1,15 @@
 """What the check of labelled images can find, and the words for it."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from datasets.inspection.labels import BadRow, Contradiction, LabelRow
 from dlmodeler_site.sentences import Sentence as _
 from dlmodeler_site.sentences import joined
-from jobs.findings import Finding, Place, finding, listed
+from jobs.findings import Adjustment, Finding, FixAction, Place, finding, listed
 
 TINY_CLASS = 5  # fewer images than these teach little
+FEW_IN_CLASS = 20  # on average: fewer than these make every measured accuracy rough
+UNEVEN = 3  # times as many images as the smallest class
 
 
 def no_images(message: str) -> Finding:
@@ -27,7 +29,7 @@ def no_labels(data_name: str) -> Finding:
     )
 
 
-def images_without_label(data_name: str, names: Collection[str]) -> Finding:
+def images_without_label(data_name: str, names: Collection[str], action: FixAction | None) -> Finding:
     values = {"count": len(names), "data": data_name}
     message = (
         _("%(count)s image of “%(data)s” has no label.", **values)
@@ -40,10 +42,14 @@ def images_without_label(data_name: str, names: Collection[str]) -> Finding:
         message,
         _("Put each image into the folder of its class and upload them as a new data, or choose a label csv."),
         map(Place, names),
+        count=len(names),
+        fix_action=action,
     )
 
 
-def rows_without_image(data_name: str, rows: Collection[LabelRow], where: Callable[[LabelRow], str]) -> Finding:
+def rows_without_image(
+    data_name: str, rows: Collection[LabelRow], where: Callable[[LabelRow], str], action: FixAction | None
+) -> Finding:
     values = {"count": len(rows), "data": data_name}
     message = (
         _("%(count)s row of the labels names an image that “%(data)s” does not have.", **values)
@@ -56,10 +62,12 @@ def rows_without_image(data_name: str, rows: Collection[LabelRow], where: Callab
         message,
         _("Upload the images together with the others as a new data, or remove the rows from the csv."),
         (Place(row.name, where(row)) for row in rows),
+        count=len(rows),
+        fix_action=action,
     )
 
 
-def images_without_row(data_name: str, names: Collection[str]) -> Finding:
+def images_without_row(data_name: str, names: Collection[str], action: FixAction | None) -> Finding:
     values = {"count": len(names), "data": data_name}
     message = (
         _("%(count)s image of “%(data)s” has no row in the labels.", **values)
@@ -72,10 +80,14 @@ def images_without_row(data_name: str, names: Collection[str]) -> Finding:
         message,
         _("Add a row for each of them to the csv, or leave the images out of a new data."),
         map(Place, names),
+        count=len(names),
+        fix_action=action,
     )
 
 
-def contradictions(found: Collection[Contradiction], where: Callable[[LabelRow], str]) -> Finding:
+def contradictions(
+    found: Collection[Contradiction], where: Callable[[LabelRow], str], action: FixAction | None
+) -> Finding:
     values = {"count": len(found)}
     message = (
         _("%(count)s image has rows with different labels.", **values)
@@ -88,10 +100,12 @@ def contradictions(found: Collection[Contradiction], where: Callable[[LabelRow],
         message,
         _("Keep the row with the right label and remove the others from the csv."),
         (Place(each.name, joined("; ", map(where, each.rows))) for each in found),
+        count=len(found),
+        fix_action=action,
     )
 
 
-def bad_rows(rows: Collection[BadRow], place: Callable[[int], tuple[str, int]]) -> Finding:
+def bad_rows(rows: Collection[BadRow], place: Callable[[int], tuple[str, int]], action: FixAction | None) -> Finding:
     def told(row: BadRow) -> Place:
         name, line = place(row.line)
         note = _(
@@ -114,6 +128,8 @@ def bad_rows(rows: Collection[BadRow], place: Callable[[int], tuple[str, int]]) 
         message,
         _("Write each row as file name and label, such as 0.jpg,1 and upload the csv as a new data."),
         map(told, rows),
+        count=len(rows),
+        fix_action=action,
     )
 
 
@@ -142,7 +158,7 @@ def one_class(label: str) -> Finding:
     )
 
 
-def tiny_classes(images_of: Mapping[str, Collection[str]]) -> Finding:
+def tiny_classes(images_of: Mapping[str, Collection[str]], action: FixAction | None) -> Finding:
     """`images_of`: label text -> the few images of the class."""
     classes = listed(f"{label} ({len(names)})" for label, names in images_of.items())
     values = {"count": len(images_of), "tiny": TINY_CLASS, "classes": classes}
@@ -157,6 +173,7 @@ def tiny_classes(images_of: Mapping[str, Collection[str]]) -> Finding:
         message,
         _("Add images of these classes; a network learns little from so few."),
         (Place(name, label) for label, names in images_of.items() for name in names),
+        fix_action=action,
     )
 
 
@@ -175,7 +192,7 @@ def unused_class_names(names: Mapping[str, str], labels: Iterable[str]) -> Findi
     )
 
 
-def unsound_files(data_name: str, refused: Mapping[str, str]) -> Finding:
+def unsound_files(data_name: str, refused: Mapping[str, str], action: FixAction | None) -> Finding:
     """`refused`: file name -> why it was refused."""
     values = {"count": len(refused), "data": data_name}
     message = (
@@ -189,6 +206,8 @@ def unsound_files(data_name: str, refused: Mapping[str, str]) -> Finding:
         message,
         _("Repair the files and upload all as a new data, or train without them."),
         (Place(name, why) for name, why in refused.items()),
+        count=len(refused),
+        fix_action=action,
     )
 
 
@@ -208,6 +227,122 @@ def not_images(data_name: str, names: Collection[str]) -> Finding:
     )
 
 
+def equal_with_different_labels(
+    groups: Sequence[Sequence[str]], labels: Mapping[str, str], action: FixAction | None
+) -> Finding:
+    """`groups`: images with the same bytes; `labels`: image -> label."""
+    values = {"count": len(groups), "images": sum(map(len, groups))}
+    message = (
+        _("%(images)s images have the same content but different labels.", **values)
+        if len(groups) == 1
+        else _("%(images)s images have the same content but different labels, in %(count)s groups.", **values)
+    )
+    return finding(
+        "warning",
+        "duplicate_conflict",
+        message,
+        _("Only one of the labels can be right: correct the wrong ones, or leave these images out."),
+        _grouped(groups, labels),
+        fix_action=action,
+    )
+
+
+def equal_images(groups: Sequence[Sequence[str]], labels: Mapping[str, str], action: FixAction | None) -> Finding:
+    """`groups`: images with the same bytes and the same label."""
+    values = {"count": len(groups), "surplus": sum(map(len, groups)) - len(groups)}
+    message = (
+        _("%(surplus)s image is an exact copy of another one.", **values)
+        if values["surplus"] == 1
+        else _("%(surplus)s images are exact copies of others.", **values)
+    )
+    return finding(
+        "warning",
+        "duplicate",
+        message,
+        _(
+            "What is there twice counts twice, and where one copy is trained on and the other one measured on, "
+            "the model looks better than it is."
+        ),
+        _grouped(groups, labels),
+        fix_action=action,
+    )
+
+
+def alike_images(
+    groups: Iterable[Sequence[str]],
+    labels: Mapping[str, str],
+    *,
+    count: int,
+    surplus: int,
+    action: FixAction | None,
+) -> Finding:
+    """`groups`: the largest of `count` groups of images that look alike; `surplus`: images beyond one of each."""
+    values = {"count": count, "surplus": surplus}
+    message = (
+        _("%(surplus)s image looks like another one.", **values)
+        if surplus == 1
+        else _("%(surplus)s images look like others, in %(count)s groups.", **values)
+    )
+    return finding(
+        "warning",
+        "near_duplicate",
+        message,
+        _(
+            "Copies in another size or quality, or shots of a moment: where one is trained on and the other one "
+            "measured on, the model looks better than it is."
+        ),
+        _grouped(groups, labels),
+        count=count + surplus,
+        fix_action=action,
+    )
+
+
+def _grouped(groups: Iterable[Sequence[str]], labels: Mapping[str, str]) -> Iterator[Place]:
+    """Each image beside the first of its group, with its label."""
+    for group in groups:
+        for name in group:
+            beside = group[0] if name != group[0] else group[1]
+            note = _("like %(other)s; label %(label)s", other=beside, label=labels.get(name) or "–")
+            yield Place(name, note)
+
+
+def uneven_classes(counts: Mapping[str, int], action: FixAction | None) -> Finding:
+    """`counts`: label -> number of images."""
+    least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    message = _(
+        "The largest class (%(most)s, %(most_count)s images) has %(times)s times as many images as the smallest "
+        "(%(least)s, %(least_count)s).",
+        most=most,
+        most_count=counts[most],
+        least=least,
+        least_count=counts[least],
+        times=f"{counts[most] / counts[least]:.1f}",
+    )
+    return finding(
+        "warning",
+        "imbalanced",
+        message,
+        _("A network then prefers the large classes: let every class count the same, or add images of the small ones."),
+        fix_action=action,
+    )
+
+
+def few_images(images: int, classes: int, action: FixAction | None) -> Finding:
+    message = _(
+        "There are only %(images)s images of %(classes)s classes, %(mean)s for each on average.",
+        images=images,
+        classes=classes,
+        mean=f"{images / classes:.0f}",
+    )
+    return finding(
+        "warning",
+        "few_images",
+        message,
+        _("A network learns little from so few: start from one that has learned from a million photos, or add images."),
+        fix_action=action,
+    )
+
+
 def too_few_outputs(name: str, received: object, labels: Collection[str]) -> Finding:
     """The hyperparameter `name` gives the network fewer outputs than there are classes."""
     message = _(
@@ -217,5 +352,21 @@ def too_few_outputs(name: str, received: object, labels: Collection[str]) -> Fin
         count=len(labels),
         classes=listed(labels, most=20),
     )
-    fix = _("Set %(name)s to %(count)s.", name=name, count=len(labels))
-    return finding("error", "num_types_too_small", message, fix, hyperparameter=name)
+    action = _outputs(name, len(labels))
+    return finding("error", "num_types_too_small", message, action.title, hyperparameter=name, fix_action=action)
+
+
+def too_many_outputs(name: str, received: object, classes: int) -> Finding:
+    """The hyperparameter `name` gives the network more outputs than there are classes."""
+    message = _(
+        "%(name)s is %(received)s, but the labels have %(count)s classes: the other outputs learn nothing.",
+        name=name,
+        received=received,
+        count=classes,
+    )
+    action = _outputs(name, classes)
+    return finding("warning", "num_types_too_large", message, action.title, hyperparameter=name, fix_action=action)
+
+
+def _outputs(name: str, count: int) -> Adjustment:
+    return Adjustment(_("Set %(name)s to %(count)s", name=name, count=count), {name: count})

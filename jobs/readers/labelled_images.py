@@ -2,46 +2,39 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from datasets.inspection.labels import (
-    BadRow,
-    LabelError,
-    LabelMap,
-    LabelRow,
-    LabelTable,
-    make_label_map,
-    match_labels,
-    read_label_rows,
-)
+from datasets.inspection.labels import LabelError, LabelMap, LabelTable, make_label_map, match_labels
 from datasets.models import Data, File
 from dlmodeler_site.compute.run_folder import RunFolder, write_jsonl
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.sentences import Sentence as _
-from dlmodeler_site.sentences import joined
-from dlmodeler_site.storage import workspace
 from jobs.algorithms.base import Manifest
-from jobs.findings import Finding, label_order
-from jobs.readers import image_advice
+from jobs.algorithms.registry import manifest
+from jobs.findings import Adjustment, Finding, label_order
+from jobs.readers import evaluated_images, image_advice
 from jobs.readers import image_findings as findings
 from jobs.readers.base import Advice, Examination, Staged
+from jobs.readers.image_fixes import IMAGES, LABELS, Mender
+from jobs.readers.image_set import ImageSet
+from jobs.readers.label_files import LabelFiles
 
 if TYPE_CHECKING:
     from jobs.models import Job
 
-IMAGES, LABELS = "images", "labels"
 CLASSES = "num_types"  # the hyperparameter that follows from the labels
 
 
 @dataclass(frozen=True)
 class ImageExamination(Examination):
-    """`assigned`: image name -> label text."""
+    """`assigned`: image name -> label text. `algorithm`: whose hyperparameters fixes may set."""
 
     assigned: dict[str, str] = field(default_factory=dict)
+    images: ImageSet | None = None
+    algorithm: Manifest | None = None
 
     @cached_property
     def images_of(self) -> dict[str, list[str]]:
@@ -52,7 +45,7 @@ class ImageExamination(Examination):
     def samples(self) -> int:
         return len(self.assigned)
 
-    @property
+    @cached_property
     def class_counts(self) -> dict[str, int]:
         return {label: len(names) for label, names in self.images_of.items()}
 
@@ -61,10 +54,29 @@ class ImageExamination(Examination):
         return {CLASSES: len(self.images_of)} if len(self.images_of) > 1 else {}
 
     def findings_with(self, hyperparameters: Mapping[str, Any]) -> list[Finding]:
-        outputs = hyperparameters.get(CLASSES)
-        if outputs is None or not 0 < int(outputs) < len(self.images_of):
+        counts = self.class_counts
+        if len(counts) < 2:
             return []
-        return [findings.too_few_outputs(CLASSES, outputs, list(self.images_of))]
+        found: list[Finding] = []
+        outputs = _whole(hyperparameters.get(CLASSES))
+        if outputs and outputs < len(counts):
+            found.append(findings.too_few_outputs(CLASSES, outputs, list(counts)))
+        elif outputs and outputs > len(counts):
+            found.append(findings.too_many_outputs(CLASSES, outputs, len(counts)))
+        is_uneven = max(counts.values()) >= findings.UNEVEN * min(counts.values())
+        if is_uneven and hyperparameters.get("class_weight", "none") == "none":
+            action = self._set("class_weight", "balanced", _("Let every class count the same"))
+            found.append(findings.uneven_classes(counts, action))
+        if self.samples < findings.FEW_IN_CLASS * len(counts) and hyperparameters.get("network") != "transfer":
+            action = self._set("network", "transfer", _("Start from the pretrained network"))
+            found.append(findings.few_images(self.samples, len(counts), action))
+        return found
+
+    def _set(self, name: str, value: str, title: str) -> Adjustment | None:
+        """The fix that sets a hyperparameter; None where the algorithm does not have it."""
+        known = self.algorithm.hyperparameters if self.algorithm else ()
+        can = any(each.name == name and value in each.choices for each in known)
+        return Adjustment(title, {name: value}) if can else None
 
     def label_map(self, num_types: int, class_names: Mapping[str, str]) -> LabelMap:
         """The outputs of a network with `num_types` of them. Raises UserError when the check fails."""
@@ -82,7 +94,9 @@ class LabelledImages:
         data = job.data_by_input()
         if (images := data.get(IMAGES)) is None:
             return ImageExamination((findings.no_images(_("The job has no image data.")),))
-        return examine(images, data.get(LABELS), class_names=job.class_names)
+        algorithm = manifest(job.algorithm)
+        read = ImageSet.read(images)
+        return examine(read, data.get(LABELS), class_names=job.class_names, algorithm=algorithm)
 
     def stage(self, job: Job, hyperparameters: Mapping[str, Any], run: RunFolder, *, most: int | None = None) -> Staged:
         images = job.input_data(IMAGES)
@@ -100,40 +114,53 @@ class LabelledImages:
     def advise(self, manifest: Manifest, ready: Sequence[Data]) -> Advice:
         return image_advice.advise(manifest, ready, examine=examine)
 
+    def check_samples(self, job: Job, data: Data, labels: Data | None) -> None:
+        evaluated_images.labelled(data, labels)
+
+    def stage_samples(self, job: Job, data: Data, labels: Data | None, run: RunFolder) -> dict[str, Any]:
+        return evaluated_images.stage(data, labels, run)
+
     def may_lack(self, name: str, chosen: Mapping[str, Data]) -> bool:
         images = chosen.get(IMAGES)
         return name == LABELS and images is not None and _carries_labels(images)
 
 
-def examine(images: Data, labels: Data | None, *, class_names: Mapping[str, str] | None = None) -> ImageExamination:
+def examine(
+    images: ImageSet,
+    labels: Data | None,
+    *,
+    class_names: Mapping[str, str] | None = None,
+    algorithm: Manifest | None = None,
+) -> ImageExamination:
     """Compare images and labels: the rows of the csv files of `labels`, or the labels that the files carry."""
-    sound = images.files.filter(state=File.State.OK)
-    names = dict(sound.filter(content=Data.Content.IMAGE).values_list("name", "label"))
-    if not names:
-        return ImageExamination((findings.no_images(_("“%(data)s” has no sound image.", data=images.name)),))
-    refused = dict(images.files.filter(state=File.State.REJECTED).values_list("name", "error"))
+    data = images.data
+    if not images.labels:
+        return ImageExamination((findings.no_images(_("“%(data)s” has no sound image.", data=data.name)),))
     found: list[Finding] = []
     assigned: dict[str, str] = {}
     if labels is None:
-        assigned = {name: label for name, label in names.items() if label}
-        if not assigned:
-            found.append(findings.no_labels(images.name))
-        elif missing := [name for name in names if name not in assigned]:
-            found.append(findings.images_without_label(images.name, missing))
+        assigned = {name: label for name, label in images.labels.items() if label}
     else:
         try:
-            assigned = _from_rows(images, _LabelFiles.read(labels, names), names, refused, found)
+            assigned = _from_rows(images, LabelFiles.read(labels, images.labels), found)
         except LabelError as error:
             found.append(findings.bad_label_file(error.reason, error.message))
-    _classes(assigned, class_names or {}, found)
-    if refused:
-        found.append(findings.unsound_files(images.name, refused))
-    others = sound.exclude(content=Data.Content.IMAGE)
-    if labels == images:
-        others = others.exclude(content=Data.Content.TABLE)
-    if other_names := list(others.values_list("name", flat=True)):
-        found.append(findings.not_images(images.name, other_names))
-    return ImageExamination(tuple(sorted(found, key=lambda each: each.severity)), assigned)  # error < warning
+    mender = Mender(images, assigned, is_from_csv=labels is not None)
+    if labels is None:
+        if not assigned:
+            found.append(findings.no_labels(data.name))
+        elif missing := [name for name in images.labels if name not in assigned]:
+            found.append(findings.images_without_label(data.name, missing, mender.labelled_ones()))
+    _classes(assigned, class_names or {}, mender, found)
+    if assigned:
+        _copies(images, assigned, mender, found)
+    if images.refused:
+        found.append(findings.unsound_files(data.name, images.refused, mender.without_refused()))
+    ignored = (Data.Content.TABLE,) if labels == data else ()
+    if others := [name for name, content in images.others.items() if content not in ignored]:
+        found.append(findings.not_images(data.name, others))
+    ordered = tuple(sorted(found, key=lambda each: each.severity))  # error < warning
+    return ImageExamination(ordered, assigned, images, algorithm)
 
 
 def _rows(images: Data, targets: Mapping[str, int]) -> Iterator[dict[str, Any]]:
@@ -147,74 +174,53 @@ def _carries_labels(images: Data) -> bool:
     return images.files.filter(state=File.State.OK).exclude(label="").exists()
 
 
-@dataclass(frozen=True)
-class _LabelFiles:
-    """The rows of all label csv files as one table, whose line numbers go on from file to file."""
-
-    table: LabelTable
-    names: tuple[str, ...]
-    starts: tuple[int, ...]  # the last line before each file
-
-    @classmethod
-    def read(cls, data: Data, image_names: Collection[str]) -> _LabelFiles:
-        """Raises LabelError naming the file, when one is no table of labels."""
-        rows: list[LabelRow] = []
-        bad_rows: list[BadRow] = []
-        names: list[str] = []
-        starts: list[int] = []
-        start = 0
-        for file in data.files.filter(state=File.State.OK, content=Data.Content.TABLE).order_by("name"):
-            try:
-                table = read_label_rows(workspace().local_path(file.key_in(data), file.sha256), image_names=image_names)
-            except LabelError as error:
-                raise LabelError(joined(": ", [file.name, error.message]), reason=error.reason) from error
-            names.append(file.name)
-            starts.append(start)
-            rows += [row._replace(line=start + row.line) for row in table.rows]
-            bad_rows += [BadRow(start + row.line, row.received, row.problem) for row in table.bad_rows]
-            start += max((*(row.line for row in table.rows), *(row.line for row in table.bad_rows)), default=0)
-        if not names:
-            raise LabelError(_("“%(data)s” has no sound csv file.", data=data.name), reason="no_labels")
-        return cls(LabelTable(tuple(rows), tuple(bad_rows), has_header=False), tuple(names), tuple(starts))
-
-    def place(self, line: int) -> tuple[str, int]:
-        """The file and the line in it."""
-        index = bisect_right(self.starts, line - 1) - 1
-        return self.names[index], line - self.starts[index]
-
-    def where(self, row: LabelRow) -> str:
-        name, line = self.place(row.line)
-        return _("%(file)s, line %(line)s: %(label)s", file=name, line=line, label=row.label)
-
-
-def _from_rows(
-    images: Data, files: _LabelFiles, names: Collection[str], refused: Collection[str], found: list[Finding]
-) -> dict[str, str]:
+def _from_rows(images: ImageSet, files: LabelFiles, found: list[Finding]) -> dict[str, str]:
     """Match rows with images, add what is wrong with them to `found`, and answer image name -> label text."""
-    match = match_labels(files.table, names)
+    match = match_labels(files.table, images.labels)
     # A row for a refused file is no surplus row: the file is told among the refused ones.
-    of_refused = match_labels(LabelTable(match.rows_without_image, (), has_header=False), refused)
+    of_refused = match_labels(LabelTable(match.rows_without_image, (), has_header=False), images.refused)
+    action = Mender(images, match.assigned, is_from_csv=True).labelled_ones()
+    name = images.data.name
     told = (
-        findings.rows_without_image(images.name, of_refused.rows_without_image, files.where),
-        findings.images_without_row(images.name, match.images_without_row),
-        findings.contradictions(match.contradictions, files.where),
-        findings.bad_rows(match.bad_rows, files.place),
+        findings.rows_without_image(name, of_refused.rows_without_image, files.where, action),
+        findings.images_without_row(name, match.images_without_row, action),
+        findings.contradictions(match.contradictions, files.where, action),
+        findings.bad_rows(match.bad_rows, files.place, action),
         findings.repeated_rows(match.repeated_rows, files.where),
     )
     found += [finding for finding in told if finding.count]
     return match.assigned
 
 
-def _classes(assigned: Mapping[str, str], class_names: Mapping[str, str], found: list[Finding]) -> None:
+def _classes(assigned: Mapping[str, str], class_names: Mapping[str, str], mender: Mender, found: list[Finding]) -> None:
     images_of = _images_of(assigned)
     if not images_of:
         return
     if len(images_of) == 1:
         found.append(findings.one_class(*images_of))
     elif tiny := {label: names for label, names in images_of.items() if len(names) < findings.TINY_CLASS}:
-        found.append(findings.tiny_classes(tiny))
+        rest = len(images_of) - len(tiny)
+        action = mender.without([name for names in tiny.values() for name in names]) if rest > 1 else None
+        found.append(findings.tiny_classes(tiny, action))
     if unused := {label: name for label, name in class_names.items() if label not in images_of}:
         found.append(findings.unused_class_names(unused, images_of))
+
+
+def _copies(images: ImageSet, assigned: Mapping[str, str], mender: Mender, found: list[Finding]) -> None:
+    equal: list[list[str]] = []
+    conflicting: list[list[str]] = []
+    for group in images.equal:
+        several = len({assigned[name] for name in group if name in assigned}) > 1
+        (conflicting if several else equal).append(group)
+    if conflicting:
+        action = mender.without([name for group in conflicting for name in group])
+        found.append(findings.equal_with_different_labels(conflicting, assigned, action))
+    if equal:
+        found.append(findings.equal_images(equal, assigned, mender.without_surplus(near=False)))
+    count, surplus, groups = images.alike()
+    if count:
+        action = mender.without_surplus(near=True)
+        found.append(findings.alike_images(groups, assigned, count=count, surplus=surplus, action=action))
 
 
 def _images_of(assigned: Mapping[str, str]) -> dict[str, list[str]]:
@@ -222,3 +228,9 @@ def _images_of(assigned: Mapping[str, str]) -> dict[str, list[str]]:
     for name, label in assigned.items():
         images_of[label].append(name)
     return images_of
+
+
+def _whole(value: object) -> int | None:
+    """The whole number that a form or the API gave; None for anything else, which is refused elsewhere."""
+    text = str(value).strip()
+    return int(text) if text.isdecimal() and len(text) < 10 else None

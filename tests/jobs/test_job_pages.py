@@ -238,5 +238,5 @@ def test_every_page_is_closed_to_strangers_and_writing_ones_to_viewers(cast: Cas
         assert viewer.status_code == (403 if each.name in WRITING | FORMS else 200), url
 
 
-WRITING = {"delete", "training-stop", "training-resume", "training-delete"}
+WRITING = {"delete", "fix", "training-stop", "training-resume", "training-delete"}
 FORMS = {"create", "create-basic", "create-custom", "edit", "training-create"}

@@ -32,6 +32,7 @@ READING_POSTS = (
     "api-data-preview",
     "api-data-selection",
     "api-deployment-sample",
+    "api-job-check",
     "datasets:preprocess-preview",
     "deployments:sample-prediction",
 )
