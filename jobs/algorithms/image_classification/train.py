@@ -14,6 +14,7 @@ from jobs.algorithms.data import LabelledPixels, load_pixels, read_manifest, spl
 from jobs.algorithms.image_classification.settings import Settings
 from jobs.algorithms.progress import tell
 from jobs.algorithms.runtime import dtype_policy, hardware_and_versions, load_tensorflow, memory_errors, thread_count
+from jobs.evaluation.own_data import measure_own_images
 
 
 def train(run: RunFolder) -> None:
@@ -32,9 +33,10 @@ def train(run: RunFolder) -> None:
         )
     threads = thread_count(spec["threads"])
     seed = spec["seed"] if settings.seed is None else settings.seed
+    images = read_manifest(run.path / spec["images"], labels=len(labels))
     data = load_pixels(
         run,
-        read_manifest(run.path / spec["images"], labels=len(labels)),
+        images,
         cache=Path(spec["cache"]),
         size_px=settings.image_size_px,
         threads=threads,
@@ -53,10 +55,11 @@ def train(run: RunFolder) -> None:
         with strategy.scope():
             task = Task(run, settings, data, Path(spec["cache"]), policy, threads, seed)
             plan: Plan = import_module(f"jobs.algorithms.image_classification.{settings.network}").make_plan(task)
+        samples = _samples(run, settings, data, seed)
         loop = Loop(
             run,
             plan.stages,
-            _samples(run, settings, data, seed),
+            samples,
             identity={"settings": asdict(settings), "pixels": data.key},
             seed=seed,
             strategy=strategy,
@@ -74,6 +77,10 @@ def train(run: RunFolder) -> None:
             samples=data.pixels,
             threads=threads,
             report=lambda text: tell(run, text),
+        )
+        tell(run, "Measuring the exported model")
+        measure_own_images(
+            run, images=images, pixels=data.pixels, held_out=samples.held_out, seed=seed, threads=threads
         )
     record = {
         **hardware_and_versions(),
