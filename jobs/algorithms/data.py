@@ -1,15 +1,12 @@
 """The images of a training: decoded once on all cores into a memory-mapped cache that later trainings share."""
 
-import fcntl
 import hashlib
 import mmap
 import multiprocessing
 import os
-import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +20,7 @@ from dlmodeler_site.compute.run_folder import RunError, RunFolder, read_jsonl
 from dlmodeler_site.parent_death import die_with_parent
 from dlmodeler_site.sentences import Sentence as _
 from dlmodeler_site.sentences import joined
+from jobs.algorithms.array_cache import allocate, locked, open_array
 from jobs.algorithms.progress import tell
 
 # Part of the cache key: raise it when `read_rgb` or `fit_rgb` give other pixels for the same file.
@@ -101,12 +99,12 @@ def load_pixels(
     cache.mkdir(parents=True, exist_ok=True)
     path = cache / f"{key}.npy"
     shape = (len(images), size_px, size_px, 3)
-    with _locked(run, cache / f"{key}.lock"):
-        cached = _open_cached(path, shape)
+    with locked(run, path):
+        cached = open_array(path, shape, np.uint8)
         if cached is None:
             tell(run, f"Decoding {len(images)} images to {size_px} x {size_px} pixels")
             _fill(run, path, images, shape, threads)
-            cached = _open_cached(path, shape)
+            cached = open_array(path, shape, np.uint8)
             if cached is None:
                 raise RunError(
                     _(
@@ -116,7 +114,6 @@ def load_pixels(
                 )
         else:
             tell(run, f"Using {len(images)} images decoded before")
-            os.utime(path)  # What was used last is evicted last.
     pixels, file = cached
     return LabelledPixels(pixels, np.array([image.target for image in images], dtype=np.int32), key, file)
 
@@ -166,36 +163,12 @@ def _cache_key(images: Sequence[LabelledImage], size_px: int) -> str:
     return digest.hexdigest()
 
 
-@contextmanager
-def _locked(run: RunFolder, path: Path) -> Iterator[None]:
-    """Let one of several trainings that start together decode, and the others wait for it."""
-    with open(path, "wb") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                run.check_stop()
-                time.sleep(0.1)
-        yield
-
-
-def _open_cached(path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], BinaryIO] | None:
-    try:
-        file = path.open("rb")
-        fcntl.flock(file, fcntl.LOCK_SH)
-        pixels: NDArray[np.uint8] = np.load(path, mmap_mode="r")
-    except (OSError, ValueError):  # Absent, evicted just now, or damaged: it is made again.
-        return None
-    return (pixels, file) if pixels.shape == shape and pixels.dtype == np.uint8 else None
-
-
 def _fill(
     run: RunFolder, path: Path, images: Sequence[LabelledImage], shape: tuple[int, int, int, int], threads: int
 ) -> None:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        _allocate(temporary, shape)
+        allocate(temporary, shape, np.uint8)
         chunks = [(start, images[start : start + _ROWS_PER_CHUNK]) for start in range(0, len(images), _ROWS_PER_CHUNK)]
         decode = partial(_decode_chunk, temporary)
         unreadable: list[str] = []
@@ -223,25 +196,6 @@ def _fill(
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _allocate(path: Path, shape: tuple[int, int, int, int]) -> None:
-    """Reserve the file's blocks, so that a full disk is an error here and not a SIGBUS in a worker."""
-    np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    size_bytes = path.stat().st_size
-    try:
-        with open(path, "r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, size_bytes)
-    except OSError as error:
-        raise RunError(
-            _(
-                "The decoded images need %(size).0f MB of disk and cannot be stored (%(cause)s). "
-                "Make room on the disk of the cache.",
-                size=size_bytes / 1e6,
-                cause=error.strerror,
-            ),
-            reason="disk_full",
-        ) from error
 
 
 def _decode_chunk(path: Path, chunk: tuple[int, Sequence[LabelledImage]]) -> list[str]:
