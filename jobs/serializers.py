@@ -63,6 +63,9 @@ class RecommendationSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField()
     inputs = serializers.DictField(child=serializers.IntegerField())
     hyperparameters = serializers.DictField()
+    reasons = serializers.DictField(
+        child=serializers.CharField(), help_text="hyperparameter -> why it is set so; the others are at their defaults"
+    )
 
 
 class AdviceSerializer(serializers.Serializer[Any]):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from django.db.models import Max, Min
+from django.db.models import Avg, Max, Min
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from datasets.models import Data, File
-from jobs.algorithms.base import Manifest
+from jobs.algorithms.advice import ImageFacts, settings_for
+from jobs.algorithms.base import Manifest, validate_hyperparameters
 from jobs.findings import listed
 from jobs.readers.base import Advice, Recommendation
 from jobs.readers.image_set import ImageSet
@@ -61,10 +63,69 @@ def _candidates(
 
 
 def _recommendation(manifest: Manifest, images: Data, labels: Data | None, found: ImageExamination) -> Recommendation:
-    sizes = images.files.filter(state=File.State.OK, content=Data.Content.IMAGE).aggregate(
-        least_width=Min("width"), most_width=Max("width"), least_height=Min("height"), most_height=Max("height")
+    sizes = _Sizes.of(images)
+    looks = _looks(images)
+    facts = ImageFacts(found.class_counts, sizes.mean_width, sizes.mean_height, **looks)
+    settings = settings_for(manifest.name, facts)
+    inputs = {"images": images.pk}
+    if labels is not None:
+        inputs["labels"] = labels.pk
+    return Recommendation(
+        algorithm=manifest.name,
+        title=_(manifest.title),
+        reason=" ".join(_reasons(images, labels, found, sizes, facts)),
+        inputs=inputs,
+        hyperparameters=validate_hyperparameters(manifest, {**found.follows, **settings.hyperparameters}),
+        reasons=settings.reasons,
     )
-    numbers = sorted(map(len, found.images_of.values()))
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """Widths and heights of the images in pixels."""
+
+    least_width: int
+    most_width: int
+    mean_width: float
+    least_height: int
+    most_height: int
+    mean_height: float
+
+    @classmethod
+    def of(cls, images: Data) -> _Sizes:
+        rows = images.files.filter(state=File.State.OK, content=Data.Content.IMAGE)
+        return cls(
+            **rows.aggregate(
+                **{
+                    f"{word}_{side}": kind(side)
+                    for side in ("width", "height")
+                    for word, kind in (("least", Min), ("most", Max), ("mean", Avg))
+                }
+            )
+        )
+
+    def told(self) -> str:
+        values = vars(self)
+        if (self.least_width, self.least_height) == (self.most_width, self.most_height):
+            return _("They measure %(most_width)s x %(most_height)s pixels.") % values
+        return _("They measure %(least_width)s x %(least_height)s to %(most_width)s x %(most_height)s pixels.") % values
+
+
+def _looks(images: Data) -> dict[str, Any]:
+    """Mean saturation and how flat the images are; of what they were selected from where no pixel was looked at."""
+    data: Data | None = images
+    for _generation in range(5):
+        profile = (data.profile if data else None) or {}
+        if (saturation := profile.get("saturation")) and (colour := profile.get("colour")):
+            levels = sorted((sum(level) for level in zip(*colour.values(), strict=True)), reverse=True)
+            return {"saturation": saturation["mean"], "flat": sum(levels[:2]) / (sum(levels) or 1)}
+        data = data.parent if data else None
+    return {}
+
+
+def _reasons(
+    images: Data, labels: Data | None, found: ImageExamination, sizes: _Sizes, facts: ImageFacts
+) -> Iterator[str]:
     source = (
         _(
             "%(labelled)s images of “%(images)s” carry a label: "
@@ -76,25 +137,20 @@ def _recommendation(manifest: Manifest, images: Data, labels: Data | None, found
             "%(classes)s classes with %(fewest)s to %(most)s images each."
         )
     )
-    parts = [
-        source
-        % {
-            "labelled": len(found.assigned),
-            "images": images.name,
-            "labels": labels.name if labels else "",
-            "classes": len(numbers),
-            "fewest": numbers[0],
-            "most": numbers[-1],
-        },
-        (
-            _("They measure %(most_width)s x %(most_height)s pixels.")
-            if (sizes["least_width"], sizes["least_height"]) == (sizes["most_width"], sizes["most_height"])
-            else _("They measure %(least_width)s x %(least_height)s to %(most_width)s x %(most_height)s pixels.")
-        )
-        % sizes,
-    ]
+    yield source % {
+        "labelled": len(found.assigned),
+        "images": images.name,
+        "labels": labels.name if labels else "",
+        "classes": len(facts.counts),
+        "fewest": facts.fewest,
+        "most": facts.most,
+    }
+    yield sizes.told()
+    yield _("Always naming the largest class would be right for %(percent).0f %% of them.") % {
+        "percent": 100 * facts.most / facts.images
+    }
     if found.errors:
-        parts.append(
+        yield (
             ngettext(
                 "The check found %(count)s problem to mend before training.",
                 "The check found %(count)s problems to mend before training.",
@@ -102,14 +158,3 @@ def _recommendation(manifest: Manifest, images: Data, labels: Data | None, found
             )
             % {"count": len(found.errors)}
         )
-    inputs = {"images": images.pk}
-    if labels is not None:
-        inputs["labels"] = labels.pk
-    defaults = {each.name: each.default for each in manifest.hyperparameters}
-    return Recommendation(
-        algorithm=manifest.name,
-        title=_(manifest.title),
-        reason=" ".join(parts),
-        inputs=inputs,
-        hyperparameters={**defaults, "num_types": len(numbers)},
-    )
