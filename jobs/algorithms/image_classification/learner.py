@@ -49,7 +49,7 @@ class Learner:
             tf.TensorSpec((None,), tf.float32),
             tf.TensorSpec((None,), tf.int32),
         ]
-        self._step = _graph(self._learn, batch)
+        self._step = _graph(self._learn, [*batch, tf.TensorSpec((), tf.float32)])
         self._gradients_of_piece = _graph(self._gradients_of_all, batch)
         self._measured = _graph(self._measure, batch[:3])
 
@@ -59,8 +59,8 @@ class Learner:
             self._optimizer.learning_rate = rate
             self._rate = rate
         piece_size = _PIECE * self._replicas
-        if len(targets) <= piece_size and self._replicas == 1:
-            loss_sum, correct = self._step(inputs, targets, weights, keys)
+        if len(targets) <= piece_size:
+            loss_sum, correct = self._step(*self._even(inputs, targets, weights, keys), np.float32(len(targets)))
             return float(loss_sum), int(correct)
         total: list[tf.Tensor] = []
         losses, right = 0.0, 0
@@ -144,8 +144,7 @@ class Learner:
     @tf.function(autograph=False)
     def _apply_on_all(self, gradients: Sequence[tf.Tensor]) -> None:
         # Each device gives its part, of which the optimizer takes the sum.
-        shares = [gradient / self._replicas for gradient in gradients]
-        self._strategy.run(lambda: self._optimizer.apply(shares))
+        self._strategy.run(lambda: self._optimizer.apply([gradient / self._replicas for gradient in gradients]))
 
     def _forward(
         self, inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, *, training: bool
@@ -173,11 +172,16 @@ class Learner:
         return loss_sum, correct, gradients
 
     def _learn(
-        self, inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, keys: tf.Tensor
+        self, inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, keys: tf.Tensor, size: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        loss_sum, correct, gradients = self._gradients(inputs, targets, weights, keys)
-        size = tf.cast(tf.shape(targets)[0], tf.float32)
-        self._optimizer.apply([gradient / size for gradient in gradients])
+        """A step on a batch of `size` samples beside those that make it even."""
+
+        def step(*share: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            loss_sum, correct, gradients = self._gradients(*share)
+            self._optimizer.apply([gradient / size for gradient in gradients])  # the sum of those of all devices
+            return loss_sum, correct
+
+        loss_sum, correct = self._on_all(step, inputs, targets, weights, keys)
         return loss_sum, correct
 
     def _measure(self, inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
