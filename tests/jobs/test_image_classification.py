@@ -326,7 +326,7 @@ def test_the_process_trains_and_leaves_a_clean_log(tmp_path: Path, images: list[
     said = [line.partition(" ")[2] for line in done.stdout.splitlines()]  # each begins with its time
     assert said[0] == "Decoding 24 images to 128 x 128 pixels"
     assert said[3].startswith("Epoch 1: loss ")
-    assert said[-1] == "Exporting the model"
+    assert "Exporting the model" in said
     assert run.result() is not None
     assert (run.output / "bundle/saved_model.pb").is_file()
 
