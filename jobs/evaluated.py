@@ -9,6 +9,7 @@ from typing import Any
 from django.http import FileResponse, Http404
 from django.utils.translation import gettext as _
 
+from datasets.content import browsers_show
 from datasets.models import File
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.storage import workspace
@@ -28,6 +29,11 @@ class ShownSample:
     true_name: str
     predicted_name: str
     has_heatmap: bool
+
+    @property
+    def is_viewable(self) -> bool:
+        """Whether every browser can show the file itself."""
+        return self.file is not None and browsers_show(self.file)
 
     @property
     def residual(self) -> float | None:

@@ -32,6 +32,24 @@ class JobTable(SiteTable):
         return instance_text(record)
 
 
+class ClassTable(SiteTable):
+    """Rows of `evaluation_page.class_rows`."""
+
+    name = cell("jobs/class_name", verbose_name=_("Class"), attrs=MAIN)
+    precision = tables.Column(verbose_name=_("Precision"), default="–")
+    recall = tables.Column(verbose_name=_("Recall"), default="–")
+    f1 = tables.Column(verbose_name=_("F1"), default="–")
+    support = tables.Column(verbose_name=_("Support"))
+
+    class Meta:
+        order_by = "f1"
+
+    def render_precision(self, value: float) -> str:
+        return f"{100 * value:.1f} %"
+
+    render_recall = render_f1 = render_precision
+
+
 class TrainingTable(SiteTable):
     """Rows of `Training.objects.with_deployed()` of one job."""
 

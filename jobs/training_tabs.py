@@ -17,12 +17,13 @@ SHOWN_ELSEWHERE = ("data", "hyperparameters", "seed", "ended")  # of the record 
 
 @dataclass(frozen=True)
 class Tab:
-    """One tab: `?tab=key`, rendered by `jobs/training_<key>.html` with what `context` gives."""
+    """One tab: `?tab=key`, rendered by `jobs/training_<key>.html` with what `context` gives; or `page`, of its own."""
 
     key: str
     icon: str
     title: Promise
-    context: Callable[[Training], Mapping[str, Any]]
+    context: Callable[[Training], Mapping[str, Any]] = lambda _training: {}
+    page: str = ""
 
 
 def log(training: Training, offset: int = 0) -> dict[str, Any]:
@@ -58,6 +59,7 @@ def _flat(record: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 TABS = (
     Tab("graph", "chart-line", _("Result graph"), _graph),
+    Tab("evaluation", "target", _("Evaluation"), page="jobs:evaluation"),
     Tab("log", "file-text", _("Log"), log),
     Tab("details", "info-circle", _("Details"), _details),
 )

@@ -77,7 +77,9 @@ def training_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """A training, under one of its tabs (`?tab=`)."""
     training = get_visible(_trainings(), request.user, pk=pk)
     tab = tab_of(request.GET.get("tab", ""))
-    context = job_frame(request, training.job, (training.name, None), tabs=TABS, tab=tab, **_state(training))
+    if tab.page:
+        return redirect(tab.page, training.pk)
+    context = training_frame(request, training, tab.key)
     return render(request, f"jobs/training_{tab.key}.html", {**context, **tab.context(training)})
 
 
@@ -124,6 +126,12 @@ def training_delete(request: HttpRequest, pk: int) -> HttpResponse:
     submit.delete_training(training)
     messages.success(request, _("The training “%(name)s” was deleted.") % {"name": training.name})
     return redirect(training.job)
+
+
+def training_frame(request: HttpRequest, training: Training, tab: str, **values: Any) -> dict[str, Any]:
+    """The frame of the pages of a training, under the tab of that key."""
+    crumbs = (training.name, None)
+    return job_frame(request, training.job, crumbs, tabs=TABS, tab=tab_of(tab), **_state(training), **values)
 
 
 def _trainings() -> Any:

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from jobs import check_views, training_views, views
+from jobs import check_views, evaluation_views, training_views, views
 
 app_name = "jobs"
 urlpatterns = [
@@ -23,4 +23,11 @@ urlpatterns = [
     path("trainings/<int:pk>/stop/", training_views.training_stop, name="training-stop"),
     path("trainings/<int:pk>/resume/", training_views.training_resume, name="training-resume"),
     path("trainings/<int:pk>/delete/", training_views.training_delete, name="training-delete"),
+    path("trainings/<int:pk>/evaluation/", evaluation_views.evaluation, name="evaluation"),
+    path("trainings/<int:pk>/evaluation/new/", evaluation_views.evaluation_create, name="evaluation-create"),
+    path("evaluations/<int:pk>/status/", evaluation_views.evaluation_status, name="evaluation-status"),
+    path("evaluations/<int:pk>/samples/", evaluation_views.evaluation_samples, name="evaluation-samples"),
+    path("evaluations/<int:pk>/stop/", evaluation_views.evaluation_stop, name="evaluation-stop"),
+    path("evaluations/<int:pk>/resume/", evaluation_views.evaluation_resume, name="evaluation-resume"),
+    path("evaluations/<int:pk>/delete/", evaluation_views.evaluation_delete, name="evaluation-delete"),
 ]

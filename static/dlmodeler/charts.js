@@ -133,9 +133,9 @@
         return {
           ...option,
           grid: { top: 30, right: 12, bottom: 4, left: 4, containLabel: true },
-          tooltip: { ...option.tooltip, axisPointer: { type: "shadow" }, formatter: (points) => tip(range(points[0].dataIndex), [[words.files, points[0].value]]) },
+          tooltip: { ...option.tooltip, axisPointer: { type: "shadow" }, formatter: (points) => tip(range(points[0].dataIndex), [[data.name ?? words.files, points[0].value]]) },
           xAxis: namedAxis(data.counts.map((_, place) => (data.unit === "bytes" ? bytes : rough)(data.edges[place])), { axisLabel: { color: INK, hideOverlap: true } }),
-          yAxis: { ...valueAxis, minInterval: 1, splitNumber: 4, name: words.files, nameTextStyle: { color: INK, align: "left" } },
+          yAxis: { ...valueAxis, minInterval: 1, splitNumber: 4, name: data.name ?? words.files, nameTextStyle: { color: INK, align: "left" } },
           series: [{ type: "bar", data: data.counts, barCategoryGap: "4%", barMaxWidth: 48, itemStyle: { color: COLOURS[0] } }],
         };
       },
@@ -163,6 +163,60 @@
           xAxis: namedAxis(data.red.map((_, place) => String((place * 256) / levels)), { boundaryGap: false, axisLabel: { color: INK, hideOverlap: true } }),
           yAxis: { ...valueAxis, splitNumber: 4, axisLabel: { color: INK, formatter: "{value} %" } },
           series: [line(words.red, data.red, COLOURS[4]), line(words.green, data.green, COLOURS[0]), line(words.blue, data.blue, COLOURS[2])],
+        };
+      },
+    },
+
+    /** {bins: [{from, to, count, accuracy | null, confidence | null}, …], words: {accuracy, confidence, samples}}. */
+    calibration: {
+      ...still,
+      isEmpty: (data) => data.bins.every((bin) => !bin.count),
+      option({ bins, words: called }) {
+        const option = common();
+        const percent = (share) => Math.round(100 * share);
+        const share = (value) => (value === null ? null : 100 * value);
+        return {
+          ...option,
+          grid: { top: 36, right: 16, bottom: 8, left: 8, containLabel: true },
+          legend: { top: 0, left: 0, itemWidth: 14, itemHeight: 8, textStyle: { color: INK, fontFamily: FONT } },
+          tooltip: {
+            ...option.tooltip,
+            formatter(points) {
+              const bin = bins[points[0].dataIndex];
+              return tip(points[0].name, [[`${called.accuracy} %`, share(bin.accuracy)], [`${called.confidence} %`, share(bin.confidence)], [called.samples, bin.count]]);
+            },
+          },
+          xAxis: namedAxis(bins.map((bin) => `${percent(bin.from)}–${percent(bin.to)} %`), { axisLabel: { color: INK, hideOverlap: true } }),
+          yAxis: { ...valueAxis, min: 0, max: 100, axisLabel: { color: INK, formatter: "{value} %" } },
+          series: [
+            { name: called.accuracy, type: "bar", barCategoryGap: "12%", itemStyle: { color: COLOURS[0] }, data: bins.map((bin) => share(bin.accuracy)) },
+            { name: called.confidence, type: "line", showSymbol: true, symbolSize: 6, connectNulls: true, lineStyle: { width: 2, type: "dashed", color: COLOURS[1] }, itemStyle: { color: COLOURS[1] }, data: bins.map((bin) => share(bin.confidence)) },
+          ],
+        };
+      },
+    },
+
+    /** {points: [[x, y], …], x: name, y: name, line: "equal" | "zero"}: a point for each, and the line of no error. */
+    scatter: {
+      ...still,
+      isEmpty: (data) => data.points.length === 0,
+      option(data) {
+        const option = common();
+        const every = data.points.map(([x]) => x).concat(data.line === "equal" ? data.points.map(([, y]) => y) : []);
+        const least = every.reduce((one, other) => Math.min(one, other));
+        const most = every.reduce((one, other) => Math.max(one, other));
+        const at = data.line === "equal" ? [[least, least], [most, most]] : [[least, 0], [most, 0]];
+        const axis = (name, extra) => ({ ...valueAxis, name, scale: true, nameTextStyle: { color: INK }, ...extra });
+        return {
+          ...option,
+          grid: { top: 36, right: 20, bottom: 34, left: 8, containLabel: true },
+          tooltip: { ...option.tooltip, trigger: "item", formatter: (point) => tip("", [[data.x, point.value[0]], [data.y, point.value[1]]]) },
+          xAxis: axis(data.x, { nameLocation: "middle", nameGap: 26 }),
+          yAxis: axis(data.y, { nameTextStyle: { color: INK, align: "left" } }),
+          series: [
+            { type: "scatter", symbolSize: 5, itemStyle: { color: COLOURS[0], opacity: 0.55 }, data: data.points },
+            { type: "line", silent: true, showSymbol: false, tooltip: { show: false }, lineStyle: { width: 1.5, type: "dashed", color: COLOURS[1] }, data: at },
+          ],
         };
       },
     },
