@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from deployments.modelserver.protocol import (
     IMAGES_TYPE,
@@ -49,6 +50,13 @@ class ModelServerError(Exception):
 
 
 @dataclass(frozen=True)
+class Explain:
+    """Ask for heat maps: of the class with this label or class name; None: of what is predicted."""
+
+    label: str | None = None
+
+
+@dataclass(frozen=True)
 class _Answer:
     status: int
     retry_after: int | None
@@ -66,8 +74,10 @@ class ModelServerClient:
         self._timeout_s = timeout_s
         self._local = threading.local()
 
-    def predict(self, images: Sequence[bytes], top_k: int | None = None) -> dict[str, Any]:
-        """`{"predictions": [...]}` for encoded images, in order.
+    def predict(
+        self, images: Sequence[bytes], top_k: int | None = None, *, explain: Explain | None = None
+    ) -> dict[str, Any]:
+        """`{"predictions": [...]}` for encoded images, in order; with `explain` each has its `heatmap`.
 
         Raises:
             ModelServerError: an image, the request as a whole or the server is not in order.
@@ -80,12 +90,12 @@ class ModelServerClient:
                 details={"maximum": MAX_IMAGES, "received": len(images)},
             )
         if len(images) == 1:
-            return self._post(images[0], IMAGE_TYPE, top_k)
-        return self._post(pack_images(images), IMAGES_TYPE, top_k)
+            return self._post(images[0], IMAGE_TYPE, top_k, explain=explain)
+        return self._post(pack_images(images), IMAGES_TYPE, top_k, explain=explain)
 
-    def predict_json(self, body: bytes, top_k: int | None = None) -> dict[str, Any]:
+    def predict_json(self, body: bytes, top_k: int | None = None, *, explain: Explain | None = None) -> dict[str, Any]:
         """The same for a body of `{"instances": [...]}`."""
-        return self._post(body, JSON_TYPE, top_k)
+        return self._post(body, JSON_TYPE, top_k, explain=explain)
 
     def predict_body(
         self, body: bytes, content_type: str, *, top_k: int | None = None, rows: bool = False
@@ -105,7 +115,15 @@ class ModelServerClient:
             return False
         return True
 
-    def _post(self, body: bytes, content_type: str, top_k: int | None, *, rows: bool = False) -> dict[str, Any]:
+    def _post(
+        self,
+        body: bytes,
+        content_type: str,
+        top_k: int | None,
+        *,
+        rows: bool = False,
+        explain: Explain | None = None,
+    ) -> dict[str, Any]:
         if len(body) > MAX_BODY_BYTES:
             # The server would close the connection in the middle of the body.
             raise ModelServerError(
@@ -114,8 +132,12 @@ class ModelServerClient:
                 status=413,
                 details={"maximum_bytes": MAX_BODY_BYTES},
             )
-        query = ([] if top_k is None else [f"top_k={top_k}"]) + (["rows=1"] if rows else [])
-        path = "/predict?" + "&".join(query) if query else "/predict"
+        query = {} if top_k is None else {"top_k": str(top_k)}
+        if rows:
+            query["rows"] = "1"
+        if explain is not None:
+            query |= {"explain": "1"} | ({} if explain.label is None else {"class": explain.label})
+        path = f"/predict?{urlencode(query)}" if query else "/predict"
         return self._call("POST", path, body=body, content_type=content_type)
 
     def _call(self, method: str, path: str, *, body: bytes = b"", content_type: str = "") -> dict[str, Any]:

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from deployments.authentication import Opened, opened_by
-from deployments.client import ModelServerClient, ModelServerError
+from deployments.client import Explain, ModelServerClient, ModelServerError
 from deployments.models import Deployment
 from deployments.modelserver.predicted_csv import predicted_csv
 from deployments.modelserver.protocol import CSV_TYPE, JSON_TYPE, MAX_BODY_BYTES, MAX_IMAGE_BYTES, MAX_IMAGES
@@ -77,23 +77,20 @@ class PredictView(DeploymentView):
     def post(self, request: Request, pk: int) -> HttpResponse:
         plain = request._request
         top_k = _top_k(plain)
-        if plain.GET.get("explain", "0") not in ("0", "false"):
-            raise Refusal(
-                _("Explanations are not available for this deployment. Send the request without “explain”."),
-                reason="explain_unavailable",
-                status=501,
-            )
+        explain = _explain(plain)
         _require_active(self.deployment)
         content_type = plain.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
         if self.takes_json_only and content_type != JSON_TYPE:
             raise _unsupported(content_type, _('a body of application/json, {"instances": [...]}'))
         takes_tables = self.deployment.input_kind == "table"
         form = _wanted_format(plain, content_type, takes_tables=takes_tables)
+        if explain is not None and (takes_tables or form != JSON):
+            raise _no_explanation(takes_tables=takes_tables)
         if takes_tables:
             body, sent_as = _table(plain, content_type)
             answer = client_of(pk).predict_body(body, sent_as, top_k=top_k, rows=form == CSV)
         else:
-            answer = _predict_images(client_of(pk), plain, content_type, top_k)
+            answer = _predict_images(client_of(pk), plain, content_type, top_k, explain)
         if form == CSV:
             return HttpResponse(predicted_csv(answer), content_type="text/csv; charset=utf-8")
         if form == JSON:
@@ -153,6 +150,33 @@ def _top_k(request: HttpRequest) -> int | None:
     return int(text)
 
 
+def _explain(request: HttpRequest) -> Explain | None:
+    """What `?explain=1` and `&class=` ask for."""
+    match request.GET.get("explain", "0"):
+        case "0" | "false":
+            return None
+        case "1" | "true":
+            return Explain(request.GET.get("class"))
+        case other:
+            raise Refusal(
+                _("explain must be 1 or 0; received “%(received)s”.") % {"received": other[:100]},
+                reason="invalid_explain",
+            )
+
+
+def _no_explanation(*, takes_tables: bool) -> Refusal:
+    if takes_tables:
+        return Refusal(
+            _("Heat maps are of images; this deployment answers rows of tables. Send the request without “explain”."),
+            reason="explain_unavailable",
+            status=501,
+        )
+    return Refusal(
+        _("Heat maps come in JSON, but format=text was received. Leave format out, or send format=json."),
+        reason="invalid_format",
+    )
+
+
 def _wanted_format(request: HttpRequest, content_type: str, *, takes_tables: bool) -> str:
     """json, text, or for tables csv: as `?format=` says, else as the request accepts."""
     allowed = (JSON, CSV, TEXT) if takes_tables else (JSON, TEXT)
@@ -167,7 +191,8 @@ def _wanted_format(request: HttpRequest, content_type: str, *, takes_tables: boo
     accepted = request.META.get("HTTP_ACCEPT", "")
     if takes_tables and CSV_TYPE in accepted:
         return CSV
-    return JSON if content_type == JSON_TYPE or JSON_TYPE in accepted else TEXT
+    is_explained = request.GET.get("explain", "0") not in ("0", "false")
+    return JSON if content_type == JSON_TYPE or JSON_TYPE in accepted or is_explained else TEXT
 
 
 def _as_text(predictions: list[dict[str, Any]]) -> str:
@@ -176,14 +201,14 @@ def _as_text(predictions: list[dict[str, Any]]) -> str:
 
 
 def _predict_images(
-    client: ModelServerClient, request: HttpRequest, content_type: str, top_k: int | None
+    client: ModelServerClient, request: HttpRequest, content_type: str, top_k: int | None, explain: Explain | None
 ) -> dict[str, Any]:
     if content_type == JSON_TYPE:
-        return client.predict_json(_body(request, MAX_BODY_BYTES), top_k)
+        return client.predict_json(_body(request, MAX_BODY_BYTES), top_k, explain=explain)
     if content_type == MULTIPART_TYPE:
-        return client.predict(_images(request), top_k)
+        return client.predict(_images(request), top_k, explain=explain)
     if content_type.startswith("image/") or content_type == "application/octet-stream":
-        return client.predict([_body(request, MAX_IMAGE_BYTES)], top_k)
+        return client.predict([_body(request, MAX_IMAGE_BYTES)], top_k, explain=explain)
     expected = _("multipart/form-data with a field “input”, an image with Content-Type image/*, or JSON")
     raise _unsupported(content_type, expected)
 

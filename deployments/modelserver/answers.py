@@ -3,6 +3,7 @@
 from typing import Any
 
 from deployments.modelserver.errors import RequestError
+from deployments.modelserver.explaining import Query, explanation_wanted
 from deployments.modelserver.inputs import read_images
 from deployments.modelserver.predictor import Predictor
 from deployments.modelserver.protocol import DEFAULT_TOP_K
@@ -11,15 +12,21 @@ from deployments.modelserver.table_predictor import TablePredictor
 from dlmodeler_site.sentences import Sentence as _
 from jobs.bundles.bundle import Bundle
 
-Query = dict[str, list[str]]
-
 
 def answer_images(predictor: Predictor, body: bytes, *, content_type: str, query: Query) -> dict[str, Any]:
-    """`{"predictions": […]}` of the images in a body. Raises RequestError, NotFiniteError."""
+    """`{"predictions": […]}` of the images in a body, with `?explain=1` each with its `heatmap`.
+
+    Raises RequestError, NotFiniteError.
+    """
     top_k = top_k_of(query, predictor.bundle)
-    images = read_images(body, content_type=content_type, fit=predictor.fit)
-    predictions = predictor.predict(images, top_k=top_k)
-    return {"predictions": [prediction.as_json() for prediction in predictions]}
+    explanation = explanation_wanted(query, predictor)
+    fit = predictor.fit if explanation is None else explanation.fit
+    predictions = predictor.predict(read_images(body, content_type=content_type, fit=fit), top_k=top_k)
+    answered = [prediction.as_json() for prediction in predictions]
+    if explanation is not None:
+        for each, heatmap in zip(answered, explanation.heatmaps(predictions), strict=True):
+            each["heatmap"] = heatmap
+    return {"predictions": answered}
 
 
 def answer_rows(predictor: TablePredictor, body: bytes, *, content_type: str, query: Query) -> dict[str, Any]:

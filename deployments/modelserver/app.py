@@ -9,8 +9,9 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from deployments.modelserver.admission import Admission
-from deployments.modelserver.answers import Query, answer_images, answer_rows
+from deployments.modelserver.answers import answer_images, answer_rows
 from deployments.modelserver.errors import RequestError
+from deployments.modelserver.explaining import Query
 from deployments.modelserver.predictor import Predictor
 from deployments.modelserver.table_predictor import TablePredictor
 from dlmodeler_site.sentences import Sentence as _

@@ -20,4 +20,4 @@ def load_predictor(path: Path, *, threads: int, steps: Sequence[Step] = ()) -> P
     engine = load_engine(bundle, threads=threads)
     if isinstance(bundle.input, TableInput):
         return TablePredictor(bundle, engine)
-    return Predictor(bundle, engine, steps)
+    return Predictor(bundle, engine, steps, threads=threads)

@@ -12,6 +12,7 @@ from datasets.preprocessing.pipeline import apply_steps
 from deployments.modelserver.predictions import Prediction, ranked, require_finite
 from jobs.bundles.bundle import Bundle
 from jobs.bundles.engine import Engine, Pixels
+from jobs.bundles.explainer import Explainer
 
 # More images at once are no faster on a CPU, and the activations of one image can take megabytes.
 BATCH_SIZE = 8
@@ -20,15 +21,23 @@ BATCH_SIZE = 8
 class Predictor:
     """A loaded bundle, with the preprocessing `steps` that every image goes through first."""
 
-    def __init__(self, bundle: Bundle, engine: Engine, steps: Sequence[Step] = ()) -> None:
+    def __init__(self, bundle: Bundle, engine: Engine, steps: Sequence[Step] = (), *, threads: int = 1) -> None:
         self.bundle = bundle
         self.engine = engine
         self.steps = steps
+        self.explainer = Explainer(bundle, threads=threads)
 
     def fit(self, pixels: Pixels) -> Pixels:
         """uint8 (height, width, 3) of any size, preprocessed, at the size of the network's input."""
+        return self.fit_prepared(self.prepare(pixels))
+
+    def prepare(self, pixels: Pixels) -> Pixels:
+        """uint8 (height, width, 3) of any size after the preprocessing steps."""
         if self.steps:
             pixels = np.asarray(to_rgb(apply_steps(Image.fromarray(pixels), self.steps)))
+        return pixels
+
+    def fit_prepared(self, pixels: Pixels) -> Pixels:
         return fit_rgb(pixels, width=self.bundle.image.width, height=self.bundle.image.height)
 
     def warm_up(self) -> None:

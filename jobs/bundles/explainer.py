@@ -55,7 +55,7 @@ class Explainer:
     def _load(self) -> Any:
         path = self._bundle.path / "engine" / "explain.xml"
         if not path.exists():
-            raise BundleError(_("The model cannot explain its answers: its bundle has no engine/explain.xml."))
+            raise BundleError(_("its bundle has no engine/explain.xml"))
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": self._threads,
@@ -66,7 +66,7 @@ class Explainer:
             return import_openvino().Core().compile_model(path, "CPU", settings)
         except (ImportError, RuntimeError) as error:
             cause = str(error).replace(f"{self._bundle.path}/", "")
-            raise BundleError(_("OpenVINO could not load engine/explain.xml: %(cause)s", cause=cause)) from error
+            raise BundleError(_("OpenVINO could not load engine/explain.xml (%(cause)s)", cause=cause)) from error
 
 
 def painted(pixels: NDArray[np.uint8], heat: Heat) -> bytes:
