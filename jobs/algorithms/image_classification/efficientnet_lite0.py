@@ -53,10 +53,11 @@ def _blocks() -> tuple[Block, ...]:
         (3, 3, 2, 6, 80),
         (3, 5, 1, 6, 112),
         (4, 5, 2, 6, 192),
+        (1, 3, 1, 6, 320),
     )
     blocks: list[Block] = []
     inputs = _STEM
-    for repeats, kernel, stride, expansion, outputs in (*rows, (4, 5, 2, 6, 192), (1, 3, 1, 6, 320)):
+    for repeats, kernel, stride, expansion, outputs in rows:
         for repeat in range(repeats):
             blocks.append(Block(len(blocks), kernel, stride if repeat == 0 else 1, expansion, inputs, outputs))
             inputs = outputs

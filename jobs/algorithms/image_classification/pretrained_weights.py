@@ -108,7 +108,7 @@ class _Tensor:
 
     def array(self, storage: NDArray[Any]) -> NDArray[Any]:
         last = self.offset + sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
-        if min(self.offset, *self.shape, *self.strides) < 0 or max(last, math.prod(self.shape) - 1) >= len(storage):
+        if min((self.offset, *self.shape, *self.strides)) < 0 or max(last, math.prod(self.shape) - 1) >= len(storage):
             raise ValueError(f"a tensor of shape {self.shape} does not lie in its storage of {len(storage)} numbers")
         strides = [stride * storage.itemsize for stride in self.strides]
         return np.lib.stride_tricks.as_strided(storage[self.offset :], self.shape, strides).copy()
