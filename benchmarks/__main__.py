@@ -16,6 +16,7 @@ ALL: dict[str, tuple[str, ...]] = {
     "preprocessing": (),
     "life_cycle": ("images", "labels", "predict"),
     "training": ("images", "labels"),
+    "throughput": (),
     "serving": (),
 }
 

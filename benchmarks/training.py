@@ -50,7 +50,7 @@ def main() -> None:
         work = Path(folder)
         images, labels = arguments.images, arguments.labels
         if images is None:
-            images, labels = _draw_digits(work)
+            images, labels = draw_digits(work)
         contenders: dict[str, Callable[[], Measured]] = {
             "plain keras": lambda: _plain_keras(work, images, labels, arguments.epochs),
             "dl modeler": lambda: _dl_modeler(work, images, labels, arguments.epochs),
@@ -90,7 +90,7 @@ def _plain_keras(work: Path, images: Path, labels: Path, epochs: int) -> Measure
 def _dl_modeler(work: Path, images: Path, labels: Path, epochs: int) -> Measured:
     cache = work / "cache"
     shutil.rmtree(cache, ignore_errors=True)
-    run = _run_folder(work / "run", cache, images, labels, epochs)
+    run = make_run_folder(work / "run", cache, images, labels, epochs)
     wall_s, cpu_s = _time("jobs.algorithms", str(run.path))
     result = run.result()
     if result is None:
@@ -108,7 +108,7 @@ def _time(module: str, *arguments: str) -> tuple[float, float]:
     return wall_s, after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime
 
 
-def _run_folder(path: Path, cache: Path, images: Path, labels: Path, epochs: int) -> RunFolder:
+def make_run_folder(path: Path, cache: Path, images: Path, labels: Path, epochs: int) -> RunFolder:
     with open(labels, encoding="utf-8", newline="") as file:
         rows = [row for row in csv.reader(file) if (images / row[0]).is_file()]
     classes = sorted({row[1] for row in rows})
@@ -139,7 +139,7 @@ def _run_folder(path: Path, cache: Path, images: Path, labels: Path, epochs: int
     return run
 
 
-def _draw_digits(work: Path) -> tuple[Path, Path]:
+def draw_digits(work: Path) -> tuple[Path, Path]:
     """Handwritten digits as PNG of 150 x 150 pixels, and their csv."""
     from PIL import Image
     from sklearn.datasets import load_digits
