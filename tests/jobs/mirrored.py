@@ -39,6 +39,7 @@ ORIGINAL = {"network": "original", **{f"filter_num{block}": 8 for block in range
 CASES: dict[str, tuple[int, dict[str, Any]]] = {
     "original": (26, {**ORIGINAL, "rotation": 20, "shift": 10}),
     "original in pieces": (370, {**ORIGINAL, "batch_size": 291, "epochs": 1}),
+    "transfer": (26, {"network": "transfer", "fine_tune_epochs": 1, "fine_tune_blocks": 2}),
 }
 
 
@@ -52,6 +53,7 @@ def losses(folder: Path, case: str, strategy: Any) -> list[list[float]]:
     run = RunFolder.create(folder / f"{case}-{strategy.num_replicas_in_sync}", {})
     generator = np.random.default_rng(0)
     targets = np.minimum(np.arange(count, dtype=np.int32) % 5, CLASSES - 1)
+    (folder / "cache").mkdir(exist_ok=True)
     pixels = generator.integers(0, 256, (count, 64, 64, 3), dtype=np.uint8)
     with open(os.devnull, "rb") as file, strategy.scope():
         data = LabelledPixels(pixels, targets, "k" * 64, file)

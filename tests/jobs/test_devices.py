@@ -19,7 +19,7 @@ def test_two_devices_give_the_losses_of_one(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr[-4000:]
     found = json.loads(done.stdout.splitlines()[-1])
-    assert {"original", "original in pieces"} <= found.keys()
+    assert {"original", "original in pieces", "transfer"} <= found.keys()
     for case, (one, two) in found.items():
         assert len(one) == len(two) > 0, case
         for expected, received in zip(one, two, strict=True):
