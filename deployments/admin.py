@@ -87,7 +87,7 @@ class PredictionJobAdmin(DeletableAdmin):
 
 @admin.register(Prediction)
 class PredictionAdmin(ReadOnlyAdmin):
-    list_display = ("file", "prediction_job", "label", "class_name", "probability", "error")
+    list_display = ("file", "row", "prediction_job", "label", "class_name", "probability", "value", "error")
     list_select_related = ("file", "prediction_job")
     search_fields = ("file__name", "prediction_job__name")
     show_full_result_count = False

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import FileResponse
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -131,18 +132,32 @@ class DeploymentViewSet(ListModelMixin, ScopedViewSet):
         tokens.revoke_token(get_object_or_404(DeploymentToken, deployment=self.editable(), pk=token_pk))
         return Response(status=204)
 
-    @extend_schema(request=SampleRequestSerializer, responses=SampleSerializer, summary="Predict one image")
+    @extend_schema(request=SampleRequestSerializer, responses=SampleSerializer, summary="Predict one image or row")
     @action(detail=True, methods=["post"])
     def sample(self, request: Request, pk: str) -> Response:
         deployment = self.visible()
-        file = self._sample_file(deployment, _validated(SampleRequestSerializer, request))
-        answer = predictions.predict_sample(deployment, file)
-        return Response({**answer, "file": {"id": file.pk, "name": file.name, "url": file_url(file, request)}})
+        given = _validated(SampleRequestSerializer, request)
+        if len(given) != 1:
+            raise UserError(
+                _("Give one of data, file and row; received %(count)s.") % {"count": len(given)},
+                reason="invalid",
+                field="data",
+            )
+        if "row" in given:
+            if not deployment.takes_tables:
+                raise UserError(_("This deployment takes images: give data or file."), reason="invalid", field="row")
+            row = {"number": None, "values": given["row"]}
+            return Response({**predictions.predict_row(deployment, given["row"]), "file": None, "row": row})
+        file = self._sample_file(deployment, given)
+        about = {"id": file.pk, "name": file.name, "url": file_url(file, request)}
+        if not deployment.takes_tables:
+            return Response({**predictions.predict_sample(deployment, file), "file": about, "row": None})
+        sample = predictions.sample_row(deployment, file)
+        row = {"number": sample.number, "values": sample.values}
+        return Response({**predictions.predict_row(deployment, sample.values), "file": about, "row": row})
 
     def _sample_file(self, deployment: Deployment, given: dict[str, Any]) -> File:
         user = self.request.user
-        if len(given) != 1:
-            raise UserError("Give either data or file, the id of one of them.", reason="invalid", field="data")
         if "file" in given:
             file: File = get_visible(
                 File.objects.filter(data__dataset__project=deployment.project_id).select_related(
@@ -153,8 +168,8 @@ class DeploymentViewSet(ListModelMixin, ScopedViewSet):
             )
             return file
         data = get_visible(Data.objects.select_related("dataset__project"), user, pk=given["data"])
-        predictions.require_images(deployment, data)
-        return predictions.random_image(data)
+        predictions.require_fitting(deployment, data)
+        return predictions.random_sample(deployment, data)
 
     def _answer(self, deployment: Deployment, *, status: int = 200) -> Response:
         return Response(DeploymentSerializer(deployment, context={"request": self.request}).data, status=status)
@@ -209,8 +224,8 @@ class PredictionJobViewSet(ListModelMixin, ScopedViewSet):
     @extend_schema(
         responses=PredictionSerializer(many=True),
         parameters=[
-            OpenApiParameter("label", OpenApiTypes.INT, description="only files predicted to be of this class"),
-            OpenApiParameter("failed", OpenApiTypes.BOOL, description="only files that could not be predicted"),
+            OpenApiParameter("label", OpenApiTypes.STR, description="only files or rows predicted to be of this class"),
+            OpenApiParameter("failed", OpenApiTypes.BOOL, description="only files or rows that could not be predicted"),
         ],
     )
     @action(detail=True, methods=["get"])

@@ -22,9 +22,13 @@ RESULTS_NAME = "results.csv"
 
 def stage(job: PredictionJob, run: RunFolder) -> dict[str, Any]:
     """Write the manifest of files and answer the spec."""
-    from datasets.models import File
+    from datasets.models import Data, File
 
-    write_jsonl(run.input / "files.jsonl", job.data.staged_files(File.State.OK))
+    files = job.data.staged_files(File.State.OK)
+    if job.deployment.takes_tables:
+        tables = set(job.data.files.filter(content=Data.Content.TABLE).values_list("pk", flat=True))
+        files = (file for file in files if file["id"] in tables)
+    write_jsonl(run.input / "files.jsonl", files)
     return {
         "bundle": str(workspace().local_tree(job.bundle_key)),
         "files": "input/files.jsonl",
@@ -35,32 +39,47 @@ def stage(job: PredictionJob, run: RunFolder) -> dict[str, Any]:
 
 def publish(job: PredictionJob, run: RunFolder) -> None:
     """Write the prediction rows, in batches, and the csv; nothing is shown before the job is completed."""
+    job.predictions.all().delete()  # of an attempt that died here
+    job.file_count = job.row_count = job.failed_count = 0
+    predictions, table = run.output / "predictions.jsonl", run.output / RESULTS_NAME
+    if not job.deployment.takes_tables:  # those have their csv from the process, with the columns of their files
+        _write_csv(predictions, table)
+    rows = _read_rows(predictions)
+    last_file = None
+    while batch := list(islice(rows, BATCH)):
+        _write_rows(job, batch)
+        for row in batch:
+            job.file_count += row["id"] != last_file
+            job.row_count += "row" in row and row["row"] > 0
+            job.failed_count += bool(row["error"])
+            last_file = row["id"]
+    workspace().put_file(job.results_key, table)
+
+
+def _write_rows(job: PredictionJob, batch: list[dict[str, Any]]) -> None:
     from deployments.models import Prediction
 
-    job.predictions.all().delete()  # of an attempt that died here
-    job.file_count = job.failed_count = 0
-    rows = _read_rows(run.output / "predictions.jsonl")
-    table = run.output / RESULTS_NAME
+    Prediction.objects.bulk_create(
+        Prediction(
+            prediction_job=job,
+            file_id=row["id"],
+            row=row.get("row", 0),
+            label=row.get("label"),
+            class_name=(row.get("class_name") or "")[:200],
+            probability=row.get("probability"),
+            value=row.get("value"),
+            top=row.get("top") or [],
+            error=row["error"],
+        )
+        for row in batch
+    )
+
+
+def _write_csv(predictions: Path, table: Path) -> None:
     with open(table, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
-        while batch := list(islice(rows, BATCH)):
-            Prediction.objects.bulk_create(
-                Prediction(
-                    prediction_job=job,
-                    file_id=row["id"],
-                    label=row["label"],
-                    class_name=row.get("class_name") or "",
-                    probability=row.get("probability"),
-                    top=row.get("top") or [],
-                    error=row["error"],
-                )
-                for row in batch
-            )
-            writer.writerows(csv_row(row) for row in batch)
-            job.file_count += len(batch)
-            job.failed_count += sum(bool(row["error"]) for row in batch)
-    workspace().put_file(job.results_key, table)
+        writer.writerows(map(csv_row, _read_rows(predictions)))
 
 
 def _read_rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -70,7 +89,7 @@ def _read_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 def record(job: PredictionJob, run: RunFolder) -> None:
     """Save the totals; part of the completing transaction."""
-    job.save(update_fields=["file_count", "failed_count"])
+    job.save(update_fields=["file_count", "row_count", "failed_count"])
 
 
 COLUMNS = ("file", "label", "class_name", "probability", "error")

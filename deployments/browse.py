@@ -22,7 +22,7 @@ def training_nodes(project: Project, job_pk: int) -> tree.Level:
     """The job's trainings with models."""
     here = reverse("deployments:browse", args=[project.pk])
     trainings = _with_model(project).filter(job=job_pk)
-    return _level([tree.Node(each.name, url=f"{here}?training={each.pk}", note=_accuracy(each)) for each in trainings])
+    return _level([tree.Node(each.name, url=f"{here}?training={each.pk}", note=_score(each)) for each in trainings])
 
 
 def model_nodes(project: Project, training_pk: int) -> tree.Level:
@@ -48,5 +48,6 @@ def _level(nodes: list[tree.Node]) -> tree.Level:
     return tree.Level(nodes, _("No trained models here. Train one first."))
 
 
-def _accuracy(training: Training) -> str:
-    return "" if training.accuracy is None else _("accuracy %(value).4g") % {"value": training.accuracy}
+def _score(training: Training) -> str:
+    title, value = training.scores[0]
+    return "" if value is None else f"{title} {value:.4g}"

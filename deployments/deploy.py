@@ -18,6 +18,7 @@ from dlmodeler_site.storage import workspace
 from dlmodeler_site.trash import lock_kept
 from dlmodeler_site.work.models import Status
 from jobs import instances
+from jobs.algorithms.registry import manifests
 from jobs.models import Instance, Training
 
 
@@ -37,7 +38,18 @@ def create_deployment(
     instance = instance or Instance()
     instances.require(instance)
     bundle_key = _bundle_key(training, model_file)
+    bundle_info = _bundle_info(bundle_key)
     steps = preprocessing_steps(training) if preprocess else []
+    if preprocess and bundle_info["input"]["kind"] == "table":
+        raise UserError(
+            _(
+                "No preprocessing can be connected to “%(training)s”: it reads tables and prepares columns itself. "
+                "Deploy without it."
+            )
+            % {"training": training.name},
+            reason="no_preprocessing",
+            field="preprocess",
+        )
     if preprocess and not steps:
         raise UserError(
             _(
@@ -48,7 +60,6 @@ def create_deployment(
             reason="no_preprocessing",
             field="preprocess",
         )
-    bundle_info = _bundle_info(bundle_key)
     with transaction.atomic():
         lock_kept(training.job.project)
         deployment = Deployment.objects.create(
@@ -66,6 +77,13 @@ def create_deployment(
         )
         create_token(deployment, name=FIRST_NAME, creator=creator)
     return deployment
+
+
+def reads_tables(training: Training | None) -> bool:
+    """Whether its algorithm reads tables."""
+    return training is not None and any(
+        each.reads == "table" for each in manifests() if each.name == training.job.algorithm
+    )
 
 
 def preprocessing_steps(training: Training) -> list[dict[str, Any]]:
@@ -140,7 +158,13 @@ def _bundle_info(bundle_key: str) -> dict[str, Any]:
     try:
         with workspace().open(f"{bundle_key}/bundle.json", "rb") as file:
             bundle = json.load(file)
-        return {name: bundle[name] for name in ("input", "labels", "engine")}
+        task = bundle.get("task", "classification")
+        info = {"task": task, "labels": [], **{name: bundle[name] for name in ("input", "engine")}}
+        if task == "classification":
+            info["labels"] = bundle["labels"]
+        if info["input"]["kind"] == "table":
+            info["input"] |= {"shape": [None, len(info["input"]["columns"])], "dtype": "string"}
+        return info
     except (FileNotFoundError, ValueError, KeyError) as error:
         raise UserError(
             _("The model in /mnt/%(key)s cannot be deployed: its bundle.json is missing or damaged. Train again.")

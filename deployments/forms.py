@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from datasets.choices import IMAGES, completed_data
+from datasets.choices import IMAGES, TABLES, completed_data
 from deployments.browse import training_of
 from deployments.models import Deployment
 from dlmodeler_site.forms import NamedForm, SiteForm
@@ -63,7 +63,7 @@ class TokenForm(SiteForm):
 
 
 class PredictionJobForm(NamedForm):
-    """Predict all images of a data."""
+    """Predict all images, or all rows of all csv files, of a data."""
 
     data: Any = forms.ModelChoiceField(
         label=_("Test data"),
@@ -71,11 +71,11 @@ class PredictionJobForm(NamedForm):
         widget=forms.HiddenInput,
         error_messages={
             "required": _("Choose the data to predict."),
-            "invalid_choice": _("This is no completed data with images of this project. Choose one from the browser."),
+            "invalid_choice": _("This data cannot be predicted here. Choose a completed one from the browser."),
         },
     )
 
     def __init__(self, *args: Any, deployment: Deployment, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.data_choices = completed_data(deployment.project, content=IMAGES)
+        self.data_choices = completed_data(deployment.project, content=TABLES if deployment.takes_tables else IMAGES)
         self.fields["data"].queryset = self.data_choices  # type: ignore[attr-defined]

@@ -66,7 +66,7 @@ class Deployment(models.Model):
         _("bundle information"),
         default=dict,
         editable=False,
-        help_text=_("Input, labels and engine, from its bundle.json."),
+        help_text=_("Input, task, labels and engine, from its bundle.json."),
     )
     preprocess = models.BooleanField(
         _("preprocess requests"),
@@ -117,6 +117,16 @@ class Deployment(models.Model):
             "version": self.version,
             "deployment": self.pk,
         }
+
+    @property
+    def takes_tables(self) -> bool:
+        """Predicts rows of tables and not images."""
+        return bool(self.bundle_info.get("input", {}).get("kind") == "table")
+
+    @property
+    def is_regression(self) -> bool:
+        """Answers numbers and not classes."""
+        return bool(self.bundle_info.get("task") == "regression")
 
     @property
     def is_wanted(self) -> bool:
@@ -185,7 +195,7 @@ class PredictionJobQuerySet(ScopedQuerySet):
 
 @audited(exclude_fields=STATE_OF_WORK)
 class PredictionJob(Work):
-    """Predicts every sound file of a data with a deployment's bundle."""
+    """Predicts every sound file of a data, or every row of its csv files, with a deployment's bundle."""
 
     resumable: ClassVar[bool] = True
 
@@ -206,7 +216,12 @@ class PredictionJob(Work):
         help_text=_("Where the bundle that it predicts with lies in the workspace."),
     )
     file_count = models.PositiveIntegerField(_("number of files"), default=0, editable=False)
-    failed_count = models.PositiveIntegerField(_("number of failed files"), default=0, editable=False)
+    row_count = models.PositiveIntegerField(
+        _("number of rows"), default=0, editable=False, help_text=_("Of all csv files; 0 for images.")
+    )
+    failed_count = models.PositiveIntegerField(
+        _("number of failures"), default=0, editable=False, help_text=_("Files or rows that could not be predicted.")
+    )
 
     objects = PredictionJobQuerySet.as_manager()
 
@@ -263,13 +278,17 @@ class PredictionQuerySet(ScopedQuerySet):
 
 
 class Prediction(models.Model):
-    """What the model said of one file, or why it could say nothing."""
+    """What the model said of one file, or of one row of it, or why it could say nothing."""
 
     prediction_job = models.ForeignKey(
         PredictionJob, verbose_name=_("prediction job"), on_delete=models.CASCADE, related_name="predictions"
     )
     file = models.ForeignKey(File, verbose_name=_("file"), on_delete=models.CASCADE, related_name="+")
-    label = models.IntegerField(_("label"), null=True)
+    row = models.PositiveIntegerField(
+        _("row"), default=0, help_text=_("Of a csv file, from 1 on; 0 stands for the whole file.")
+    )
+    label = models.JSONField(_("label"), null=True, help_text=_("An integer, or the text of a class of rows."))
+    value = models.FloatField(_("value"), null=True, help_text=_("What a regression answered."))
     class_name = models.CharField(_("class name"), max_length=200, blank=True)
     probability = models.FloatField(_("probability"), null=True)
     top = models.JSONField(_("top classes"), default=list)
@@ -282,8 +301,8 @@ class Prediction(models.Model):
         verbose_name_plural = _("predictions")
         ordering: ClassVar = ["pk"]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["prediction_job", "file"], name="one_prediction_per_file")
+            models.UniqueConstraint(fields=["prediction_job", "file", "row"], name="one_prediction_per_row")
         ]
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.label}"
+        return f"{self.file}: {self.label if self.value is None else self.value}"

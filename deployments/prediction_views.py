@@ -14,10 +14,11 @@ from datasets.models import LARGE_OF_DATA, Data, File
 from datasets.steps import described_steps
 from deployments import predictions
 from deployments.forms import PredictionJobForm
-from deployments.models import PredictionJob
+from deployments.models import Deployment, PredictionJob
 from deployments.pages import deployment_frame
-from deployments.results import predicted_classes, results_file, results_of
-from deployments.tables import PredictionJobTable, PredictionTable
+from deployments.results import predicted_classes, results_file, results_of, values_of
+from deployments.sample_rows import filled_columns, table_input
+from deployments.tables import PredictionJobTable, prediction_table
 from deployments.views import DEPLOYMENTS
 from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.errors import UserError
@@ -82,33 +83,50 @@ def prediction_create(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_GET
 def sample_fragment(request: HttpRequest, pk: int) -> HttpResponse:
-    """A random image of the chosen data."""
+    """A random image or row of the chosen data."""
     deployment = get_visible(DEPLOYMENTS, request.user, pk=pk)
     context: dict[str, Any] = {"deployment": deployment}
     if (data_pk := whole_number(request, "data")) is not None:
         data = get_visible(Data.objects.select_related("dataset__project"), request.user, pk=data_pk)
         try:
-            predictions.require_images(deployment, data)
-            context |= {"data": data, "file": predictions.random_image(data)}
+            predictions.require_fitting(deployment, data)
+            context |= {"data": data, "file": predictions.random_sample(deployment, data)}
+            if deployment.takes_tables:
+                context["sample"] = sample = predictions.sample_row(deployment, context["file"])
+                context["columns"] = filled_columns(deployment, sample.values)
         except UserError as error:
             context["error"] = error
-    return render(request, "deployments/_sample.html", context)
+    return render(request, f"deployments/_sample{'_row' if deployment.takes_tables else ''}.html", context)
 
 
 @login_required
 @require_POST
 def sample_prediction(request: HttpRequest, pk: int) -> HttpResponse:
-    """What the model says of a sample."""
+    """What the model says of a sample: of a file, or of a row by its values in the order of the columns."""
     deployment = get_visible(DEPLOYMENTS, request.user, pk=pk)
-    files = File.objects.filter(data__dataset__project=deployment.project_id).select_related("data__dataset__project")
-    files = files.defer(*LARGE_OF_DATA)
-    file = get_visible(files, request.user, pk=as_whole_number(request.POST.get("file", "")))
     context: dict[str, Any] = {"deployment": deployment}
     try:
-        context["prediction"] = predictions.predict_sample(deployment, file)["predictions"][0]
+        if deployment.takes_tables:
+            answer = predictions.predict_row(deployment, _values(request, deployment))
+        else:
+            answer = predictions.predict_sample(deployment, _file(request, deployment))
+        context["prediction"] = answer["predictions"][0]
     except UserError as error:
         context["error"] = error
     return render(request, "deployments/_sample_prediction.html", context)
+
+
+def _file(request: HttpRequest, deployment: Deployment) -> File:
+    files = File.objects.filter(data__dataset__project=deployment.project_id).select_related("data__dataset__project")
+    file: File = get_visible(
+        files.defer(*LARGE_OF_DATA), request.user, pk=as_whole_number(request.POST.get("file", ""))
+    )
+    return file
+
+
+def _values(request: HttpRequest, deployment: Deployment) -> dict[str, str]:
+    names = [column.name for column in table_input(deployment).columns]
+    return dict(zip(names, request.POST.getlist("value"), strict=False))
 
 
 @login_required
@@ -120,8 +138,9 @@ def prediction_detail(request: HttpRequest, pk: int) -> HttpResponse:
     context = _job_frame(
         request,
         job,
-        table=paged(PredictionTable(results_of(job, label=label, failed=failed)), request),
+        table=paged(prediction_table(job, results_of(job, label=label, failed=failed)), request),
         classes=predicted_classes(job),
+        values=values_of(job),
         label=label,
         failed=failed,
         steps=described_steps(job.deployment.steps),

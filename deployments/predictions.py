@@ -1,16 +1,18 @@
 """Prediction jobs, and the prediction of one sample."""
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from datasets.choices import IMAGES
 from datasets.models import Data, File
 from datasets.samples import random_files, sound_files
 from deployments.client import ModelServerError
 from deployments.models import Deployment, PredictionJob
+from deployments.sample_rows import SampleRow, random_row
 from deployments.sockets import client_of
 from dlmodeler_site.errors import Conflict, UserError
 from dlmodeler_site.slugs import unique_slug
@@ -23,10 +25,10 @@ from dlmodeler_site.work.models import Status
 def create_prediction_job(
     deployment: Deployment, *, data: Data, name: str, description: str = "", creator: User | None
 ) -> PredictionJob:
-    """Queue the prediction of every image of the data. The deployment need not run."""
+    """Queue the prediction of every image, or of every row of the csv files. The deployment need not run."""
     if not name.strip():
         raise UserError(_("A prediction job needs a name; received none."), reason="invalid", field="name")
-    require_images(deployment, data)
+    require_fitting(deployment, data)
     with transaction.atomic():
         # RACE: two jobs of one name must not get one folder; the project's row is the lock.
         project = lock_kept(deployment.project)
@@ -73,8 +75,8 @@ def delete_prediction_job(job: PredictionJob) -> None:
     workspace().delete_tree(key)
 
 
-def require_images(deployment: Deployment, data: Data) -> None:
-    """Raises UserError unless the deployment can predict the data's files."""
+def require_fitting(deployment: Deployment, data: Data) -> None:
+    """Raises UserError unless the data holds what the deployment predicts: images, or csv files."""
     if data.dataset.project_id != deployment.project_id:
         raise UserError(
             _("“%(data)s” belongs to another project than “%(deployment)s”. Choose data of the same project.")
@@ -89,28 +91,66 @@ def require_images(deployment: Deployment, data: Data) -> None:
             reason="data_not_completed",
             field="data",
         )
-    if data.content not in IMAGES or not sound_files(data).filter(content=Data.Content.IMAGE).exists():
-        raise UserError(
-            _("“%(data)s” holds no images (its content: %(content)s). Choose data with images.")
-            % {"data": data.name, "content": data.get_content_display().lower() or _("nothing")},
-            reason="no_images",
-            field="data",
+    wanted = content_of(deployment)
+    if sound_files(data).filter(content=wanted).exists():
+        return
+    values = {"data": data.name, "content": data.get_content_display().lower() or _("nothing")}
+    if deployment.takes_tables:
+        message, reason = (
+            _("“%(data)s” holds no csv file (its content: %(content)s). Choose data with one."),
+            "no_tables",
         )
+    else:
+        message, reason = (
+            _("“%(data)s” holds no images (its content: %(content)s). Choose data with images."),
+            "no_images",
+        )
+    raise UserError(message % values, reason=reason, field="data")
 
 
-def random_image(data: Data) -> File:
-    """One random sound image of the data, which has some (`require_images`)."""
-    return random_files(data, content=Data.Content.IMAGE)[0]
+def content_of(deployment: Deployment) -> str:
+    """The content of the files that the deployment predicts."""
+    return Data.Content.TABLE if deployment.takes_tables else Data.Content.IMAGE
+
+
+def random_sample(deployment: Deployment, data: Data) -> File:
+    """One random sound file of the data that the deployment predicts; it has some (`require_fitting`)."""
+    return random_files(data, content=content_of(deployment))[0]
 
 
 def predict_sample(deployment: Deployment, file: File) -> dict[str, Any]:
-    """What the deployment says of one file, in the words of its REST API: `{"predictions": [...], "model": {...}}`."""
+    """What the deployment says of an image, in the words of its REST API: `{"predictions": [...], "model": {...}}`."""
     if file.state != File.State.OK or file.content != Data.Content.IMAGE:
         raise UserError(
             _("“%(file)s” is no sound image. Choose another file.") % {"file": file.name},
             reason="not_an_image",
             field="file",
         )
+    _require_active(deployment)
+    with open(workspace().local_path(file.key, file.sha256), "rb") as source:
+        image = source.read()
+    return _told(deployment, lambda: client_of(deployment.pk).predict([image]))
+
+
+def sample_row(deployment: Deployment, file: File) -> SampleRow:
+    """A random row of a csv file."""
+    if file.state != File.State.OK or file.content != Data.Content.TABLE:
+        raise UserError(
+            _("“%(file)s” is no sound csv file. Choose another file.") % {"file": file.name},
+            reason="not_a_table",
+            field="file",
+        )
+    return random_row(deployment, file)
+
+
+def predict_row(deployment: Deployment, values: dict[str, Any]) -> dict[str, Any]:
+    """What the deployment says of one row, column -> value, in the words of its REST API."""
+    _require_active(deployment)
+    body = json.dumps({"rows": [values]}).encode()
+    return _told(deployment, lambda: client_of(deployment.pk).predict_json(body))
+
+
+def _require_active(deployment: Deployment) -> None:
     if not deployment.is_wanted or deployment.status != Deployment.Status.ACTIVE:
         raise UserError(
             _("“%(deployment)s” is %(status)s. Start it, and wait until it is active.")
@@ -118,10 +158,11 @@ def predict_sample(deployment: Deployment, file: File) -> dict[str, Any]:
             reason=deployment.status if deployment.is_wanted else Deployment.Wanted.STOPPED,
             status=503,
         )
-    with open(workspace().local_path(file.key, file.sha256), "rb") as source:
-        image = source.read()
+
+
+def _told(deployment: Deployment, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     try:
-        answer = client_of(deployment.pk).predict([image])
+        answer = ask()
     except ModelServerError as error:
         raise UserError(error.message, reason=error.reason, status=error.status, details=error.details) from None
     return {"predictions": answer["predictions"], "model": deployment.model_info}

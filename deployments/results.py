@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Count
+from django.db.models import Avg, Count, Max, Min, Q
 from django.http import FileResponse
 from django.utils.translation import gettext as _
 
@@ -14,9 +14,9 @@ from dlmodeler_site.work.models import Status
 
 @dataclass(frozen=True)
 class PredictedClass:
-    """A class, and how many files were predicted to be of it."""
+    """A class, and how many files or rows were predicted to be of it."""
 
-    label: int
+    label: int | str
     class_name: str
     count: int
 
@@ -29,15 +29,22 @@ def results_of(job: PredictionJob, *, label: str | None = None, failed: str | No
     if failed in ("1", "true"):
         rows = rows.exclude(error="")
     if label:
-        try:
-            rows = rows.filter(label=int(label))
-        except (ValueError, OverflowError):
-            raise UserError(
-                _("label must be a whole number; received “%(received)s”.") % {"received": label[:100]},
-                reason="invalid",
-                field="label",
-            ) from None
+        rows = rows.filter(_is_label(label, job))
     return rows
+
+
+def _is_label(text: str, job: PredictionJob) -> Q:
+    """Predicted to be of the class that is written so: an integer, or the text itself."""
+    is_integer = text.removeprefix("-").isdecimal() and text.isascii() and len(text) < 20
+    if is_integer:
+        return Q(label=int(text)) | Q(label=text)
+    if job.deployment.takes_tables:
+        return Q(label=text)
+    raise UserError(
+        _("label must be a whole number; received “%(received)s”.") % {"received": text[:100]},
+        reason="invalid",
+        field="label",
+    )
 
 
 def predicted_classes(job: PredictionJob) -> list[PredictedClass]:
@@ -50,6 +57,14 @@ def predicted_classes(job: PredictionJob) -> list[PredictedClass]:
         .order_by("-count", "label")
     )
     return [PredictedClass(**row) for row in counted]
+
+
+def values_of(job: PredictionJob) -> dict[str, float | None]:
+    """The least, the mean and the greatest value that a regression answered; None where there is none."""
+    found: dict[str, float | None] = job.predictions.aggregate(
+        least=Min("value"), mean=Avg("value"), greatest=Max("value")
+    )
+    return found
 
 
 def results_file(job: PredictionJob) -> FileResponse:

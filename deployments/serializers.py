@@ -10,11 +10,29 @@ from deployments.models import Deployment, DeploymentToken, Prediction, Predicti
 from dlmodeler_site.api import WORK_FIELDS, InstanceSerializer, NullIfBlank, WorkSerializer
 
 
-class InputSerializer(serializers.Serializer[Any]):
-    """What the model takes; null is any number."""
+@extend_schema_field({"oneOf": [{"type": "integer"}, {"type": "string"}]})
+class LabelField(serializers.Field[Any, Any, Any, Any]):
+    """The integer of an image's label, or the text of a row's class where that is no integer."""
 
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+class InputColumnSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    type = serializers.ChoiceField(choices=["number", "category", "text", "date"])
+    examples = serializers.ListField(child=serializers.CharField())
+    optional = serializers.BooleanField(default=False, help_text="rows may lack it; others must say null")
+
+
+class InputSerializer(serializers.Serializer[Any]):
+    """What the model takes; null is any number. A table has columns, and the target that it tells."""
+
+    kind = serializers.ChoiceField(choices=["image", "table"])
     shape = serializers.ListField(child=serializers.IntegerField(allow_null=True))
     dtype = serializers.CharField()
+    columns = InputColumnSerializer(many=True, required=False)
+    target = serializers.CharField(required=False)
 
 
 class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
@@ -28,7 +46,8 @@ class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
     error = NullIfBlank(read_only=True, allow_null=True)
     address = serializers.SerializerMethodField()
     input = serializers.SerializerMethodField()
-    labels = serializers.SerializerMethodField(help_text="index = output of the network")
+    task = serializers.SerializerMethodField()
+    labels = serializers.SerializerMethodField(help_text="index = output of the network; none for a regression")
     engine = serializers.SerializerMethodField()
     preprocessing = serializers.ListField(source="steps", child=serializers.DictField(), read_only=True)
     accuracy = serializers.FloatField(source="training.accuracy", read_only=True, allow_null=True)
@@ -56,6 +75,7 @@ class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
             "error",
             "address",
             "input",
+            "task",
             "labels",
             "engine",
             "accuracy",
@@ -75,8 +95,14 @@ class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
 
     @extend_schema_field(InputSerializer)
     def get_input(self, deployment: Deployment) -> dict[str, Any]:
-        given = deployment.bundle_info.get("input", {})
-        return {"shape": given.get("shape"), "dtype": given.get("dtype")}
+        given: dict[str, Any] = {"kind": "image", "shape": None, "dtype": None} | deployment.bundle_info.get(
+            "input", {}
+        )
+        return given
+
+    @extend_schema_field(serializers.ChoiceField(choices=["classification", "regression"]))
+    def get_task(self, deployment: Deployment) -> str:
+        return "regression" if deployment.is_regression else "classification"
 
     @extend_schema_field(serializers.ListField(child=serializers.DictField()))
     def get_labels(self, deployment: Deployment) -> list[dict[str, Any]]:
@@ -133,20 +159,27 @@ class NewDeploymentTokenSerializer(DeploymentTokenSerializer):
 
 
 class SampleRequestSerializer(serializers.Serializer[Any]):
-    """One of both: a random image of `data`, or the image `file`."""
+    """One of them: a random image or row of `data`, of `file`, or a `row` of one's own, column -> value."""
 
     data = serializers.IntegerField(min_value=1, required=False)  # type: ignore[assignment]
     file = serializers.IntegerField(min_value=1, required=False)
+    row = serializers.DictField(required=False)
 
 
 class CandidateSerializer(serializers.Serializer[Any]):
-    label = serializers.IntegerField()  # type: ignore[assignment]
+    label = LabelField()  # type: ignore[assignment]
     class_name = serializers.CharField(allow_null=True)
     probability = serializers.FloatField()
 
 
-class PredictedSerializer(CandidateSerializer):
-    top = CandidateSerializer(many=True)
+class PredictedSerializer(serializers.Serializer[Any]):
+    """A class with its probability; of a regression a value instead."""
+
+    label = LabelField(required=False)  # type: ignore[assignment]
+    class_name = serializers.CharField(allow_null=True, required=False)
+    probability = serializers.FloatField(required=False)
+    top = CandidateSerializer(many=True, required=False)
+    value = serializers.FloatField(required=False)
 
 
 class SampleFileSerializer(serializers.Serializer[Any]):
@@ -155,10 +188,16 @@ class SampleFileSerializer(serializers.Serializer[Any]):
     url = serializers.CharField()
 
 
+class SampleRowSerializer(serializers.Serializer[Any]):
+    number = serializers.IntegerField(allow_null=True, help_text="in its file, from 1 on")
+    values = serializers.DictField(help_text="column -> value")
+
+
 class SampleSerializer(serializers.Serializer[Any]):
     predictions = PredictedSerializer(many=True)
     model = serializers.DictField()
-    file = SampleFileSerializer()
+    file = SampleFileSerializer(allow_null=True)
+    row = SampleRowSerializer(allow_null=True)
 
 
 class PredictionJobSerializer(WorkSerializer):
@@ -183,6 +222,7 @@ class PredictionJobSerializer(WorkSerializer):
             "creator",
             "path",
             "file_count",
+            "row_count",
             "failed_count",
             "run_time_s",
             *WORK_FIELDS,
@@ -193,13 +233,18 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
     file = serializers.CharField(source="file.name", read_only=True)
     file_id = serializers.IntegerField(read_only=True)
     url = serializers.SerializerMethodField()
+    row = serializers.SerializerMethodField(help_text="of a csv file, from 1 on; null for an image or a whole file")
+    label = LabelField(read_only=True, allow_null=True)  # type: ignore[assignment]
     class_name = NullIfBlank(read_only=True, allow_null=True)
     error = NullIfBlank(read_only=True, allow_null=True)
     top = CandidateSerializer(many=True, read_only=True)
 
     class Meta:
         model = Prediction
-        fields = ("file", "file_id", "url", "label", "class_name", "probability", "top", "error")
+        fields = ("file", "file_id", "url", "row", "label", "class_name", "probability", "value", "top", "error")
+
+    def get_row(self, prediction: Prediction) -> int | None:
+        return prediction.row or None
 
     def get_url(self, prediction: Prediction) -> str:
         return file_url(prediction.file, self.context["request"])

@@ -14,6 +14,7 @@ from deployments.browse import job_nodes, model_nodes, training_nodes, training_
 from deployments.forms import DeploymentForm, TokenForm
 from deployments.models import Deployment, DeploymentToken
 from deployments.pages import deployment_frame
+from deployments.sample_rows import example_columns, example_row
 from deployments.tables import DeploymentTable
 from deployments.tokens import create_token, first_token, revoke_token, rotate_token, show_token
 from dlmodeler_site import tree
@@ -111,6 +112,7 @@ def deployment_detail(request: HttpRequest, pk: int) -> HttpResponse:
         token_form=TokenForm(),
         prediction_count=deployment.prediction_jobs.count(),
         steps=described_steps(deployment.steps),
+        **_example(deployment),
     )
     return render(request, "deployments/detail.html", context)
 
@@ -218,10 +220,19 @@ def token_revoke(request: HttpRequest, pk: int, token_pk: int) -> HttpResponse:
 
 
 def _access(request: HttpRequest, deployment: Deployment, token: str) -> HttpResponse:
-    context = deployment_frame(request, deployment, address=address_of(deployment, request), shown_token=token)
+    address = address_of(deployment, request)
+    context = deployment_frame(request, deployment, address=address, shown_token=token, **_example(deployment))
     answer = render(request, "deployments/_access.html", context)
     answer["Cache-Control"] = "no-store"
     return answer
+
+
+def _example(deployment: Deployment) -> dict[str, object]:
+    """The columns of a model of tables with examples, and a request made of them."""
+    if not deployment.takes_tables:
+        return {}
+    columns = example_columns(deployment)
+    return {"columns": columns, "example_row": example_row(columns)}
 
 
 def _tokens(request: HttpRequest, deployment: Deployment, form: TokenForm, text: str) -> HttpResponse:
@@ -234,7 +245,7 @@ def _tokens(request: HttpRequest, deployment: Deployment, form: TokenForm, text:
 
 def _preprocessing(training: Training | None) -> dict[str, object]:
     steps = deploy.preprocessing_steps(training) if training else []
-    return {"chosen_training": training, "steps": described_steps(steps)}
+    return {"chosen_training": training, "reads_tables": deploy.reads_tables(training), "steps": described_steps(steps)}
 
 
 def _back(request: HttpRequest, deployment: Deployment) -> HttpResponse:

@@ -9,6 +9,7 @@ from dlmodeler_site.sentences import Sentence as _
 from jobs.bundles.errors import BundleError
 
 SCHEMA = 1
+KERAS_FILE = "model.keras"
 ENGINES = ("openvino", "tensorflow")
 PRECISIONS = ("f32", "bf16")
 
@@ -162,7 +163,7 @@ def load_bundle(path: Path) -> Bundle:
         )
     model = _get(value, "model", dict)
     task = _read_task(value.get("task", "classification"))
-    given = _read_input(_get(value, "input", dict))
+    given = read_input(_get(value, "input", dict))
     labels = _get(value, "labels", list) if task == "classification" else []
     return Bundle(
         path=path,
@@ -210,7 +211,8 @@ def _read_task(value: Any) -> Task:
     )
 
 
-def _read_input(value: dict[str, Any]) -> ImageInput | TableInput:
+def read_input(value: dict[str, Any]) -> ImageInput | TableInput:
+    """The input that `bundle.json` tells. Raises BundleError where it is none."""
     match value:
         case {"kind": "table"}:
             columns = tuple(map(_read_column, _get(value, "columns", list)))

@@ -100,6 +100,15 @@ class Training(OnInstance, Work):
         return [f"/mnt/{self.export_key}/saved_model.pb"] if self.export_key else []
 
     @property
+    def scores(self) -> list[tuple[str, float | None]]:
+        """How good it is, under titles: accuracy and loss, or of a regression R² and mean error (held out, if so)."""
+        found = self.result_metrics
+        if "r2" not in found:
+            return [(gettext("Accuracy"), self.accuracy), (gettext("Loss"), self.loss)]
+        r2, mae = (found.get(f"val_{name}", found.get(name)) for name in ("r2", "mae"))
+        return [(gettext("R²"), r2), (gettext("Mean error"), mae)]
+
+    @property
     def epochs(self) -> int:
         """The number of epochs asked for."""
         return int(self.hyperparameters.get("epochs", 0))

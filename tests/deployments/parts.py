@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import copytree
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from datasets.models import Data
@@ -42,6 +44,19 @@ def make_training(cast: Cast, folder: Path, *, images: Data | None = None, name:
     training.export_key = f"{training.files_key}/export/1700000000"
     training.save()
     workspace().put_tree(training.export_key, make_bundle(folder / name))
+    return training
+
+
+def make_table_training(cast: Cast, bundle: Path, *, name: str = "fruit", **values: Any) -> Training:
+    """A completed training with a bundle of a model that reads tables."""
+    job, _made = Job.objects.get_or_create(project=cast.project, name="tables", slug="tables", algorithm="tabular")
+    training = Training.objects.create(
+        job=job, name=name, slug=name, status=Status.COMPLETED, creator=cast.alice, **values
+    )
+    training.export_key = f"{training.files_key}/export/1700000000"
+    training.save()
+    with TemporaryDirectory(dir=bundle.parent) as folder:  # putting takes it away
+        workspace().put_tree(training.export_key, Path(copytree(bundle, Path(folder) / "b")))
     return training
 
 

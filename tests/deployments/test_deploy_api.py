@@ -39,7 +39,7 @@ def test_a_deployment_has_address_input_and_model(cast: Cast, training: Training
     body = made.json()
     assert body["status"] == "starting"
     assert body["address"] == f"http://testserver:8001/d/{body['id']}"
-    assert body["input"] == {"shape": [None, 16, 16, 3], "dtype": "uint8"}
+    assert body["input"] == {"kind": "image", "shape": [None, 16, 16, 3], "dtype": "uint8"}
     assert (body["accuracy"], body["loss"]) == (0.84, 0.47)
     assert body["instance"] == {"kind": "cpu", "count": 1}
     assert body["model_file"] == training.model_files[0]

@@ -119,7 +119,7 @@ def test_details_have_the_originals_facts_but_not_the_token(cast: Cast, deployme
         "model deploy demo",
         "(?, 16, 16, 3)",
         "uint8",
-        "0.84 / 0.47",
+        "Accuracy 0.84 · Loss 0.47",
         f"http://testserver:8001/d/{deployment.pk}/predict",
         "input=@image.jpg",
         deployment.model_file,
@@ -191,7 +191,7 @@ def test_a_prediction_is_made_after_a_look_at_samples(cast: Cast, deployment: De
     create = reverse("deployments:prediction-create", args=[deployment.pk])
     wrong = erin.post(create, {"name": "Typed name", "description": "", "data": "999999"}).content.decode()
     assert "Typed name" in wrong
-    assert "This is no completed data with images" in wrong
+    assert "This data cannot be predicted here" in wrong
     erin.post(create, {"name": "pred-demo", "description": "", "data": data.pk})
     job = PredictionJob.objects.get()
     text = page(cast.bob, "prediction", job.pk)

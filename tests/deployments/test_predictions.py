@@ -95,7 +95,7 @@ def test_a_file_that_cannot_be_predicted_is_listed_and_harms_no_other(
     failed = api(cast.bob).get(f"{URL}{job.pk}/results/?failed=1").json()["results"]
     assert [(row["file"], row["label"]) for row in failed] == [("b.png", None)]
     assert "not an image" in failed[0]["error"]
-    row = job.predictions.get(label=None)
+    row = job.predictions.get(label__isnull=True)
     assert to_json(row.error) == {"template": failed[0]["error"], "values": {}}
     table = csv.DictReader(io.StringIO(api(cast.bob).get(f"{URL}{job.pk}/results.csv").getvalue().decode()))
     assert [line["error"] for line in table] == ["", row.error, "", ""]
