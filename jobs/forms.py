@@ -193,7 +193,7 @@ class TrainingForm(SiteForm):
         for name, field in self.fields.items():
             wrong = " is-invalid" if self.is_bound and self.errors.get(name) else ""
             kind = "form-select" if isinstance(field.widget, forms.Select) else "form-control"
-            field.widget.attrs["class"] = f"{kind} form-control-sm{wrong}"
+            field.widget.attrs["class"] = f"{kind} {kind}-sm{wrong}"
 
     def add_error(self, field: str | None, error: Any) -> None:
         super().add_error(field, error)
