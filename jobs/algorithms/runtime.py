@@ -57,13 +57,27 @@ def load_tensorflow(log: Path) -> None:
     with open(log, "ab") as file:
         os.dup2(file.fileno(), 2)
     try:
-        import keras  # noqa: F401
+        with _absent("sklearn"):  # Keras would load it for wrappers that nobody here uses: a fifth of the start.
+            import keras  # noqa: F401
         import tensorflow as tf
 
         tf.config.list_logical_devices()
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)
+
+
+@contextmanager
+def _absent(package: str) -> Iterator[None]:
+    """Let imports of a package that is not loaded yet fail meanwhile."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[package]
 
 
 @contextmanager
