@@ -3,7 +3,7 @@ from django.contrib import admin
 from dlmodeler_site.admin_base import Deletable, DeletableAdmin, MadeOnSite, ReadOnly, ReadOnlyAdmin
 from jobs.definition import delete_job
 from jobs.evaluations import delete_evaluation
-from jobs.models import Download, EpochMetrics, Evaluation, Job, JobInput, Training
+from jobs.models import Download, EpochMetrics, Estimate, Evaluation, Job, JobInput, Training
 from jobs.submit import delete_training
 
 
@@ -77,3 +77,11 @@ class DownloadAdmin(ReadOnlyAdmin):
     list_filter = ("status", "format")
     list_select_related = ("training",)
     search_fields = ("training__name", "training__job__project__name")
+
+
+@admin.register(Estimate)
+class EstimateAdmin(ReadOnlyAdmin):
+    list_display = ("job", "status", "instance_kind", "seconds", "memory_bytes", "created_at")
+    list_filter = ("status", "instance_kind")
+    list_select_related = ("job",)
+    search_fields = ("job__name",)

@@ -19,6 +19,7 @@ from jobs.algorithms.base import Manifest
 from jobs.algorithms.registry import manifests
 from jobs.check_api import CheckActions
 from jobs.definition import JobDraft, algorithm, create_job, delete_job, update_job
+from jobs.estimate_api import EstimateActions
 from jobs.evaluation_api import EvaluationActions
 from jobs.model_api import ModelActions
 from jobs.models import Instance, Job, Training
@@ -68,7 +69,7 @@ class AlgorithmViewSet(GenericViewSet[Any]):
         )
 
 
-class JobViewSet(CheckActions, ListModelMixin, ScopedViewSet):
+class JobViewSet(CheckActions, EstimateActions, ListModelMixin, ScopedViewSet):
     """Jobs of the user's projects."""
 
     queryset = Job.objects.with_state().select_related("project", "creator").prefetch_related("inputs")

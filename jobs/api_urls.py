@@ -2,11 +2,13 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from jobs.api import AlgorithmViewSet, JobViewSet, TrainingViewSet
+from jobs.estimate_api import EstimateViewSet
 from jobs.evaluation_api import EvaluationViewSet
 
 router = SimpleRouter(use_regex_path=False)
 router.register("algorithms", AlgorithmViewSet, basename="api-algorithm")
 router.register("jobs", JobViewSet, basename="api-job")
+router.register("estimates", EstimateViewSet, basename="api-estimate")
 router.register("trainings", TrainingViewSet, basename="api-training")
 router.register("evaluations", EvaluationViewSet, basename="api-evaluation")
 urlpatterns = [

@@ -20,6 +20,7 @@ from dlmodeler_site.work.models import FINAL, Status
 from jobs import instances, preflight
 from jobs.algorithms.base import HyperparameterError, Manifest, validate_hyperparameters
 from jobs.definition import algorithm
+from jobs.estimates import known_estimate
 from jobs.models import Instance, Job, Training
 from jobs.readers.base import Examination
 
@@ -75,6 +76,17 @@ def create_trainings(user: User, job: Job, instance: Instance, requests: Sequenc
         _check_names(names, problems)
         problems.raise_if_any()
         raise
+
+
+def complete_hyperparameters(job: Job, given: Mapping[str, Any]) -> dict[str, Any]:
+    """All hyperparameters of a training that is given these, as `create_trainings` makes them; raises as it does."""
+    require_basic(job)
+    problems = _Problems()
+    examination = preflight.examine_job(job)
+    complete = _hyperparameters(algorithm(job.algorithm), examination, 0, TrainingRequest("", given), problems)
+    problems.raise_if_any()
+    examination.raise_errors()
+    return complete
 
 
 def require_basic(job: Job) -> None:
@@ -214,7 +226,8 @@ def _queue(user: User, job: Job, instance: Instance, name: str, hyperparameters:
         instance_kind=instance.kind,
         instance_count=instance.count,
         hyperparameters=hyperparameters,
-        seed=secrets.randbelow(SEEDS),
+        seed=hyperparameters.get("seed", secrets.randbelow(SEEDS)),
+        estimate=known_estimate(job, instance, hyperparameters),
     )
     queue.submit(training)
     return training

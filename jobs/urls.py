@@ -1,6 +1,6 @@
 from django.urls import path
 
-from jobs import check_views, evaluation_views, training_views, views
+from jobs import check_views, estimate_views, evaluation_views, training_views, views
 
 app_name = "jobs"
 urlpatterns = [
@@ -15,6 +15,8 @@ urlpatterns = [
     path("jobs/<int:pk>/delete/", views.job_delete, name="delete"),
     path("jobs/<int:pk>/check/", check_views.job_check, name="check"),
     path("jobs/<int:pk>/fix/", check_views.job_fix, name="fix"),
+    path("jobs/<int:pk>/estimate/", estimate_views.job_estimate, name="estimate"),
+    path("estimates/<int:pk>/status/", estimate_views.estimate_status, name="estimate-status"),
     path("jobs/<int:pk>/trainings/", views.job_trainings, name="trainings"),
     path("jobs/<int:pk>/trainings/new/", training_views.training_create, name="training-create"),
     path("trainings/<int:pk>/", training_views.training_detail, name="training"),

@@ -1,4 +1,4 @@
-"""`python -m jobs.algorithms RUN_FOLDER`: train a model (docs/contracts.md)."""
+"""`python -m jobs.algorithms RUN_FOLDER`: train a model, or probe what that takes (docs/contracts.md)."""
 
 import os
 import sys
@@ -10,16 +10,17 @@ from jobs.algorithms import registry
 from jobs.algorithms.runtime import prepare_environment, thread_count
 
 
-def train(run: RunFolder) -> None:
+def work(run: RunFolder) -> None:
     """Run the algorithm that the spec names."""
     spec = run.spec
     manifest = registry.manifest(spec["algorithm"])
     prepare_environment(threads=thread_count(spec["threads"]), gpus=spec["gpus"], home=run.path / "keras")
-    import_module(f"jobs.algorithms.{manifest.name}.train").train(run)
+    task = "probe" if spec.get("probe") else "train"
+    getattr(import_module(f"jobs.algorithms.{manifest.name}.{task}"), task)(run)
 
 
 if __name__ == "__main__":
-    code = run_main(train)
+    code = run_main(work)
     sys.stdout.flush()
     sys.stderr.flush()
     # All is on disk, and taking TensorFlow down in order takes a second of the user's time.

@@ -14,7 +14,7 @@ from dlmodeler_site.compute.base import Resources
 from dlmodeler_site.compute.run_folder import RunFolder
 from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import Work
-from jobs import evaluations
+from jobs import evaluations, probing
 from jobs.models.jobs import Job, OnInstance
 from jobs.models.trainings import Training
 from projects.models import Project
@@ -154,6 +154,15 @@ class Estimate(OnInstance, Work):
     @property
     def resources(self) -> Resources:
         return self.instance.resources
+
+    def prepare(self, run: RunFolder) -> dict[str, Any]:
+        return probing.stage(self, run)
+
+    def record(self, run: RunFolder) -> None:
+        probing.record(self, run)
+
+    def settle(self) -> None:
+        workspace().delete_tree(self.files_key)  # its log: nobody reads that of a probe that worked
 
     def as_told(self) -> dict[str, Any]:
         """What a training keeps of it."""

@@ -12,6 +12,7 @@ from datasets.models import Data, File
 from dlmodeler_site.compute.run_folder import RunFolder, write_jsonl
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.sentences import Sentence as _
+from dlmodeler_site.storage import workspace
 from jobs.algorithms.base import Manifest
 from jobs.algorithms.registry import manifest
 from jobs.findings import Adjustment, Finding, label_order
@@ -107,9 +108,14 @@ class LabelledImages:
         examination = self.examine(job)
         label_map = examination.label_map(int(hyperparameters[CLASSES]), job.class_names)
         targets = {name: label_map.targets[text] for name, text in examination.assigned.items()}
-        write_jsonl(run.input / "images.jsonl", _rows(images, targets))
         labels = [label.as_dict() for label in label_map.labels]
-        return Staged({"images": "input/images.jsonl", "labels": labels}, labels)
+        spec: dict[str, Any] = {"images": "input/images.jsonl", "labels": labels}
+        if most is None:
+            write_jsonl(run.input / "images.jsonl", _rows(images, targets))
+        else:
+            write_jsonl(run.input / "images.jsonl", _some_rows(images, targets, most))
+            spec["count"] = len(targets)
+        return Staged(spec, labels)
 
     def advise(self, manifest: Manifest, ready: Sequence[Data]) -> Advice:
         return image_advice.advise(manifest, ready, examine=examine)
@@ -168,6 +174,16 @@ def _rows(images: Data, targets: Mapping[str, int]) -> Iterator[dict[str, Any]]:
         target = targets.get(file["name"])
         if target is not None:
             yield {**{key: file[key] for key in ("name", "path", "sha256")}, "target": target}
+
+
+def _some_rows(images: Data, targets: Mapping[str, int], most: int) -> Iterator[dict[str, Any]]:
+    """Of `most` images at even distances, so that only these are fetched from where the workspace is."""
+    names = list(targets)
+    chosen = [names[place * len(names) // most] for place in range(most)] if len(names) > most else names
+    files = list(images.files.named(chosen).filter(state=File.State.OK).order_by("pk"))
+    paths = workspace().local_paths([(file.key_in(images), file.sha256) for file in files])
+    for file, path in zip(files, paths, strict=True):
+        yield {"name": file.name, "path": str(path), "sha256": file.sha256, "target": targets[file.name]}
 
 
 def _carries_labels(images: Data) -> bool:

@@ -14,7 +14,7 @@ from datasets.trash import delete_data, delete_dataset
 from deployments.models import Deployment, DeploymentToken, PredictionJob
 from dlmodeler_site.access import Role
 from dlmodeler_site.work.models import Status
-from jobs.models import Job, JobInput, Training
+from jobs.models import Estimate, Job, JobInput, Training
 from projects.members import Member, create_project
 from projects.trash import delete_project
 from tests.cast import Cast, make_cast, make_dataset
@@ -87,6 +87,7 @@ def keys(cast: Cast) -> dict[str, Any]:
     job = Job.objects.create(project=cast.project, name="job", slug="job", algorithm="image_classification")
     JobInput.objects.create(job=job, name="images", data=data)
     training = Training.objects.create(job=job, name="training", slug="training", status=Status.COMPLETED)
+    estimate = Estimate.objects.create(job=job, status=Status.COMPLETED, seconds=1)
     deployment = Deployment.objects.create(
         project=cast.project, training=training, name="deployment", wanted="stopped", status="stopped"
     )
@@ -121,6 +122,7 @@ def keys(cast: Cast) -> dict[str, Any]:
         "uploads": uuid4(),
         "job": job.pk,
         "jobs": job.pk,
+        "estimates": estimate.pk,
         "training": training.pk,
         "trainings": training.pk,
         "deployment": deployment.pk,
