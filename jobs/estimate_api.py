@@ -54,7 +54,7 @@ class EstimateActions(ScopedViewSet):
     @action(detail=True, methods=["post"])
     @idempotent
     def estimate(self, request: Request, pk: str) -> Response:
-        """Probe what a training would take; poll /estimates/{id}/. What was asked before is answered without a probe."""
+        """Probe what a training would take; poll /estimates/{id}/. What was asked before is not probed again."""
         job = self.editable()
         form = EstimateRequestSerializer(data=request.data)
         form.is_valid(raise_exception=True)

@@ -14,8 +14,7 @@ from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.parameters import whole_number
 from dlmodeler_site.work.queue import waiting
-from jobs import preflight, submit
-from jobs.algorithms.base import Manifest
+from jobs import submit
 from jobs.curves import stage_title
 from jobs.definition import algorithm
 from jobs.durations import duration
@@ -24,6 +23,7 @@ from jobs.instances import gpu_count
 from jobs.models import Job, Training
 from jobs.monitoring import progress_of
 from jobs.titles import titled_inputs
+from jobs.starting_values import starting_values
 from jobs.training_tabs import TABS, log, tab_of
 from jobs.views import job_frame
 
@@ -35,10 +35,11 @@ def training_create(request: HttpRequest, pk: int) -> HttpResponse:
     submit.require_basic(job)
     manifest = algorithm(job.algorithm)
     form = InstanceForm(request.POST or None)
+    start = None if request.POST else starting_values(job, manifest, request.GET)
     formset = TrainingFormSet(
         request.POST or None,
         form_kwargs={"manifest": manifest},
-        initial=None if request.POST else [_first(request, job, manifest)],
+        initial=[start.values] if start else None,
     )
     failure: UserError | None = None
     if request.method == "POST" and form.is_valid() and formset.is_valid():
@@ -65,6 +66,7 @@ def training_create(request: HttpRequest, pk: int) -> HttpResponse:
         form=form,
         formset=formset,
         failure=failure,
+        start=start,
         inputs=titled_inputs(job),
         gpus=gpu_count(),
     )
@@ -136,13 +138,6 @@ def training_frame(request: HttpRequest, training: Training, tab: str, **values:
 
 def _trainings() -> Any:
     return Training.objects.select_related("job__project", "creator")
-
-
-def _first(request: HttpRequest, job: Job, manifest: Manifest) -> dict[str, Any]:
-    """What the first column starts with: a free name, the defaults, what follows from the data and the address."""
-    wanted = {each.name: request.GET[each.name] for each in manifest.hyperparameters if each.name in request.GET}
-    defaults = manifest.defaults(manifest.variant_of(wanted))
-    return {**defaults, **preflight.examine_job(job).follows, **wanted, "name": submit.free_name(job)}
 
 
 def _state(training: Training) -> dict[str, Any]:
