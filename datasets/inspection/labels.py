@@ -124,8 +124,11 @@ def read_label_rows(path: Path, *, image_names: Collection[str] = ()) -> LabelTa
     if columns is None and len(rows) > 1 and _is_unknown_header(rows, known):
         del rows[0]
         columns = (0, 1)
-    if all(_INTEGER.fullmatch(row.label) for row in rows):
-        rows = [LabelRow(row.line, row.name, _shortest(row.label)) for row in rows]
+    distinct = {row.label for row in rows}
+    if all(map(_INTEGER.fullmatch, distinct)):
+        shortest = {label: _shortest(label) for label in distinct}
+        if any(label != short for label, short in shortest.items()):
+            rows = [LabelRow(row.line, row.name, shortest[row.label]) for row in rows]
     return LabelTable(tuple(rows), tuple(bad_rows), has_header=columns is not None)
 
 
@@ -136,8 +139,9 @@ def match_labels(table: LabelTable, image_names: Collection[str]) -> LabelMatch:
     """
     images = set(image_names)
     by_base_name: dict[str, list[str]] = {}
-    for name in images:
-        by_base_name.setdefault(_base_name(name), []).append(name)
+    if any(row.name not in images for row in table.rows):
+        for name in images:
+            by_base_name.setdefault(_base_name(name), []).append(name)
     rows_of: dict[str, list[LabelRow]] = {}
     rows_without_image: list[LabelRow] = []
     bad_rows = list(table.bad_rows)
@@ -157,7 +161,7 @@ def match_labels(table: LabelTable, image_names: Collection[str]) -> LabelMatch:
     contradictions: list[Contradiction] = []
     repeated: list[LabelRow] = []
     for name, rows in rows_of.items():
-        if len({row.label for row in rows}) > 1:
+        if len(rows) > 1 and len({row.label for row in rows}) > 1:
             contradictions.append(Contradiction(name, tuple(rows)))
         else:
             assigned[name] = rows[0].label
@@ -274,7 +278,7 @@ def _add_row(
     if problem:
         bad_rows.append(BadRow(number, ",".join(fields)[:200], problem))
     else:
-        rows.append(LabelRow(number, _clean_name(fields[file]), unicodedata.normalize("NFC", fields[label].strip())))
+        rows.append(LabelRow(number, _clean_name(fields[file]), _composed(fields[label].strip())))
 
 
 def _is_unknown_header(rows: list[LabelRow], known: frozenset[str]) -> bool:
@@ -285,7 +289,11 @@ def _is_unknown_header(rows: list[LabelRow], known: frozenset[str]) -> bool:
 
 
 def _clean_name(text: str) -> str:
-    return unicodedata.normalize("NFC", text.strip()).replace("\\", "/").removeprefix("./")
+    return _composed(text.strip()).replace("\\", "/").removeprefix("./")
+
+
+def _composed(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def _base_name(name: str) -> str:

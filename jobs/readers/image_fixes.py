@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from datasets.models import Data
 from datasets.preprocessing.parameters import MAX_NAMES
 from datasets.preprocessing.registry import MAX_STEPS
 from dlmodeler_site.sentences import Sentence as _
@@ -57,32 +59,41 @@ class Mender:
 
     def _made(self, title: str, dropped: Collection[str], *then: dict[str, Any]) -> NewData | None:
         """None where nothing would be left, or there are more steps than a data can be made by."""
-        dropped = set(dropped)
-        if self.is_from_csv:
-            dropped |= self.images.labels.keys() - self.assigned.keys()
-            if self.images.others:
-                dropped |= {name for name, content in self.images.others.items() if content == "table"}
-        kept = [name for name in self.assigned if name not in dropped]
-        if not kept:
-            return None
-        relabelled: dict[str, list[str]] = defaultdict(list)
-        if self.is_from_csv:
-            for name in kept:
-                if self.images.labels[name] != self.assigned[name]:
-                    relabelled[self.assigned[name]].append(name)
-        lists = [dropped, *relabelled.values()]
+        dropped = self._surplus | set(dropped)
+        lists = [dropped, *self._relabelled.values()]
         if not 1 <= sum(-(-len(names) // MAX_NAMES) for names in lists) + len(then) <= MAX_STEPS:
+            return None
+        if len(dropped) >= len(self.images.labels) and not self.assigned.keys() - dropped:
             return None
 
         def make_steps() -> list[dict[str, Any]]:
             steps = [{"op": "exclude", "files": some} for some in _in_turn(sorted(dropped))]
-            for label, names in relabelled.items():
-                steps += [{"op": "relabel", "files": some, "label": label} for some in _in_turn(names)]
+            for label, names in self._relabelled.items():
+                kept = [name for name in names if name not in dropped]
+                steps += [{"op": "relabel", "files": some, "label": label} for some in _in_turn(kept)]
             return [*steps, *then]
 
         return NewData(
             title, IMAGES, make_steps, names=sum(map(len, lists)), drops=(LABELS,) if self.is_from_csv else ()
         )
+
+    @cached_property
+    def _surplus(self) -> set[str]:
+        """What does not go on where the csv files are not needed any more: images without label, and these files."""
+        if not self.is_from_csv:
+            return set()
+        tables = {name for name, content in self.images.others.items() if content == Data.Content.TABLE}
+        return tables | (self.images.labels.keys() - self.assigned.keys())
+
+    @cached_property
+    def _relabelled(self) -> dict[str, list[str]]:
+        """Label of the csv files -> images that do not carry it yet."""
+        relabelled: dict[str, list[str]] = defaultdict(list)
+        if self.is_from_csv:
+            for name, label in self.assigned.items():
+                if self.images.labels[name] != label:
+                    relabelled[label].append(name)
+        return relabelled
 
 
 def _in_turn(names: Sequence[str]) -> Iterator[list[str]]:
