@@ -55,10 +55,12 @@ def test_several_trainings_are_queued_with_defaults_and_the_classes_of_the_label
     )
     assert (second["hyperparameters"]["num_types"], second["hyperparameters"]["epochs"]) == (4, 3)
     assert first["seed"] != second["seed"]
+    (third,) = start(cast, job, {"name": "c", "hyperparameters": {"seed": 5}}).json()
+    assert third["seed"] == third["hyperparameters"]["seed"] == 5
     assert first["waiting_reason"]
     assert first["metrics"] == {}
     assert first["eta_seconds"] is None
-    assert counts([cast.project.pk])["running"] == {cast.project.pk: 2}
+    assert counts([cast.project.pk])["running"] == {cast.project.pk: 3}
 
 
 def test_wrong_hyperparameters_are_named_for_each_training_and_nothing_is_made(cast: Cast, job: Job) -> None:
