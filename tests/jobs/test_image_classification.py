@@ -163,6 +163,16 @@ def test_the_exported_model_answers_what_the_trained_model_answers(
     np.testing.assert_allclose(probabilities, tf.nn.softmax(learner.network(pixels)).numpy(), atol=1e-5)
 
 
+def test_standard_layers_answer_the_same(images: list[dict[str, Any]]) -> None:
+    from jobs.algorithms.image_classification.model import of_standard_layers
+
+    network = make_learner().network
+    standard = of_standard_layers(network)
+    assert {type(layer).__module__.split(".")[0] for layer in standard.layers} == {"keras"}
+    pixels = pixels_of(images)
+    np.testing.assert_allclose(standard(pixels).numpy(), network(pixels).numpy(), atol=1e-5)
+
+
 def test_encoded_images_are_answered_as_their_pixels(saved_model: Any, images: list[dict[str, Any]]) -> None:
     import tensorflow as tf
 

@@ -66,3 +66,21 @@ def build_network(
             dense,
         ]
     )
+
+
+def of_standard_layers(network: keras.Model) -> keras.Model:
+    """The same network with the layers of Keras alone in place of `ConvolutionBlock`, for those who have but Keras."""
+    if not any(isinstance(layer, ConvolutionBlock) for layer in network.layers):
+        return network
+    standard: list[layers.Layer] = [keras.Input(network.input_shape[1:], dtype="uint8")]
+    for layer in network.layers:
+        if isinstance(layer, ConvolutionBlock):
+            standard += [
+                layers.Conv2D(layer.filters, 3, padding="same", activation="relu"),
+                layers.MaxPooling2D(2),
+            ]
+        else:
+            standard.append(type(layer).from_config(layer.get_config()))
+    twin = keras.Sequential(standard)
+    twin.set_weights(network.get_weights())
+    return twin
