@@ -84,7 +84,7 @@ def test_colour_photos_start_from_the_pretrained_network_at_their_size(cast: Cas
     assert "150 x 150 pixels, 60 in each class" in advice.reasons["network"]
     assert chosen["class_weight"] == "none"
     assert chosen["batch_size"] == 8
-    assert "120 images are 2 steps of 100" in advice.reasons["batch_size"]
+    assert "Steps in an epoch of 120 images: 2 with a batch of 100, 15 with 8" in advice.reasons["batch_size"]
 
 
 def test_uneven_classes_are_weighted(cast: Cast) -> None:

@@ -144,7 +144,7 @@ def _batches(facts: ImageFacts, settings: Settings, network: str) -> None:
     fitting = max(_SMALLEST_BATCH, 1 << max(facts.images // _STEPS, 1).bit_length() - 1)
     if fitting < batch:
         reason = _(
-            "%(images)d images are %(few)d steps of %(batch)d in an epoch; with %(fitting)d it is %(steps)d.",
+            "Steps in an epoch of %(images)d images: %(few)d with a batch of %(batch)d, %(steps)d with %(fitting)d.",
             images=facts.images,
             few=-(-facts.images // batch),
             batch=batch,
