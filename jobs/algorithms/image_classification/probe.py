@@ -96,12 +96,13 @@ def _probe_training(
             plan: Plan = make_plan(task)
         return plan
 
-    # What preparing takes beside the images is told from the difference that their number makes.
+    # The first time includes what is done once; the difference between two others is what the images take.
     few = max(len(images) // 4, 1)
-    _plan, few_s = parts.timed(lambda: plan_for(_first(data, few)))
+    _plan, once_s = parts.timed(lambda: plan_for(_first(data, few)))
+    _plan, few_s = parts.timed(lambda: plan_for(_first(data, few + 1)))
     plan, all_s = parts.timed(lambda: plan_for(data))
-    of_image = max(all_s - few_s, 0) / max(len(images) - few, 1)
-    parts.add("preparing", max(all_s - of_image * len(images), 0) + of_image * count)
+    of_image = max(all_s - few_s, 0) / max(len(images) - few - 1, 1)
+    parts.add("preparing", max(once_s - of_image * few, 0) + of_image * count)
     run.progress(0.5)
     held_out = round(settings.validation_split * count)
     for stage in plan.stages:
