@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from dlmodeler_site.errors import Conflict
 from dlmodeler_site.storage import workspace
+from jobs.bundles.bundle import KERAS_FILE
 from jobs.models import Training
 
 CHUNK_BYTES = 256 * 1024
@@ -32,6 +33,8 @@ def model_archive(training: Training) -> tuple[str, Iterator[bytes]]:
 
 def _tar(prefix: str, folder: str) -> Iterator[bytes]:
     for key in sorted(workspace().keys(prefix)):
+        if key == f"{prefix}/{KERAS_FILE}":  # a download of its own
+            continue
         member = tarfile.TarInfo(f"{folder}/{key[len(prefix) + 1 :]}")
         member.size = workspace().size(key)
         member.mode = 0o644

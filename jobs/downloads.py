@@ -19,6 +19,7 @@ from dlmodeler_site.errors import Conflict, UserError
 from dlmodeler_site.storage import workspace
 from dlmodeler_site.work import queue
 from dlmodeler_site.work.models import FINAL, Status
+from jobs.bundles.bundle import KERAS_FILE
 from jobs.evaluations import require_model
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ FORMATS = (
     Format("onnx", "ONNX", ".onnx", is_made=True),
     Format("litert", "LiteRT", ".tflite", is_made=True),
 )
-KERAS_FILE = "model.keras"  # in the bundle
 FAILED_FOR_GOOD = "not_convertible"
 
 

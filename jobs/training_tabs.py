@@ -41,17 +41,17 @@ def _details(training: Training) -> dict[str, Any]:
         "hyperparameters": list(training.hyperparameters.items()),
         "inputs": titled_inputs(training.job),
         "data_hashes": list(training.record_of_run.get("data", {}).items()),
-        "record": list(_flat(shown)),
+        "record": list(flat(shown)),
         "algorithm": algorithm_title(training.job.algorithm),
         "instance": instance_text(training),
     }
 
 
-def _flat(record: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+def flat(record: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     pairs: list[tuple[str, Any]] = []
     for key, value in record.items():
         if isinstance(value, dict):
-            pairs += _flat(value, f"{prefix}{key}.")
+            pairs += flat(value, f"{prefix}{key}.")
         else:
             pairs.append((f"{prefix}{key}", value))
     return pairs

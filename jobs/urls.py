@@ -1,6 +1,6 @@
 from django.urls import path
 
-from jobs import check_views, estimate_views, evaluation_views, training_views, views
+from jobs import card_views, check_views, download_views, estimate_views, evaluation_views, training_views, views
 
 app_name = "jobs"
 urlpatterns = [
@@ -27,6 +27,9 @@ urlpatterns = [
     path("trainings/<int:pk>/delete/", training_views.training_delete, name="training-delete"),
     path("trainings/<int:pk>/evaluation/", evaluation_views.evaluation, name="evaluation"),
     path("trainings/<int:pk>/evaluation/new/", evaluation_views.evaluation_create, name="evaluation-create"),
+    path("trainings/<int:pk>/model/<str:name>/", download_views.model, name="model"),
+    path("trainings/<int:pk>/card/", card_views.card, name="card"),
+    path("downloads/<int:pk>/status/", download_views.download_status, name="download-status"),
     path("evaluations/<int:pk>/status/", evaluation_views.evaluation_status, name="evaluation-status"),
     path("evaluations/<int:pk>/samples/", evaluation_views.evaluation_samples, name="evaluation-samples"),
     path("evaluations/<int:pk>/stop/", evaluation_views.evaluation_stop, name="evaluation-stop"),

@@ -1,8 +1,9 @@
-"""The `serving_default` of a SavedModel as ONNX and as LiteRT: uint8 images to probabilities, float32 inside."""
+"""The `serving_default` of a SavedModel as ONNX and LiteRT, and a Keras file: uint8 images in, probabilities out."""
 
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 _OPSET = 17  # read by ONNX Runtime since 1.12
 
@@ -50,6 +51,25 @@ def write_litert(saved_model: Path, target: Path) -> None:
             raise
         raise NotConvertibleError(f"LiteRT: {error}") from error
     target.write_bytes(content)
+
+
+def write_keras(network: Any, target: Path) -> None:
+    """Write a Keras model (uint8 images to logits) as a .keras file that answers probabilities.
+
+    Raises:
+        NotConvertibleError: it has a layer that Keras alone cannot load.
+    """
+    import keras
+
+    own = {type(layer).__name__ for layer in network._flatten_layers() if not _is_keras(layer)}
+    if own:
+        raise NotConvertibleError(f"Keras alone has no {', '.join(sorted(own))}")
+    probabilities = keras.layers.Softmax(name="probabilities", dtype="float32")(network.outputs[0])
+    keras.Model(network.inputs[0], probabilities, name="model").save(target)
+
+
+def _is_keras(layer: Any) -> bool:
+    return type(layer).__module__.split(".")[0] == "keras" and type(layer).__name__ != "Lambda"
 
 
 WRITERS: Mapping[str, tuple[str, Callable[[Path, Path], None]]] = {

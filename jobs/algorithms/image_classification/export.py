@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 
 from dlmodeler_site.compute.run_folder import write_json
 from jobs.algorithms.image_classification.explain import explanation
+from jobs.algorithms.image_classification.model import of_standard_layers
+from jobs.bundles.bundle import KERAS_FILE
 from jobs.bundles.conversion import EngineError, convert, convert_explanation
+from jobs.bundles.formats import NotConvertibleError, write_keras
 
 _LABELS_FILE = "labels.json"
 _EXPLAIN = "serving_explain"
@@ -74,6 +77,7 @@ def export_bundle(
     classes = network.output_shape[-1]
     named = label_map(labels, classes=classes)
     signatures = _save(bundle, network, named)
+    _write_keras(bundle, network, report)
     engine = _make_engine(bundle, samples, threads, report)
     explain = engine["name"] == "openvino" and _make_explanation(bundle, signatures, samples, threads, report)
     write_json(
@@ -115,6 +119,14 @@ def _save(bundle: Path, network: keras.Model, labels: list[dict[str, Any]]) -> d
     tf.saved_model.save(module, str(bundle), signatures=signatures, options=options)
     labels_file.unlink()  # Saving copied it into assets/.
     return signatures
+
+
+def _write_keras(bundle: Path, network: keras.Model, report: Callable[[str], None]) -> None:
+    """The file for Keras, where it needs no code of ours; `report` hears why not."""
+    try:
+        write_keras(of_standard_layers(network), bundle / KERAS_FILE)
+    except NotConvertibleError as error:
+        report(f"{error}. The model cannot be downloaded for Keras.")
 
 
 def _make_engine(
