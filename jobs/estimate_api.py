@@ -18,7 +18,7 @@ from jobs.submit import complete_hyperparameters
 
 class EstimateRequestSerializer(serializers.Serializer[Any]):
     hyperparameters = serializers.DictField(required=False, default=dict, help_text="as for a training")
-    instance = InstanceSerializer(required=False, default=lambda: {"kind": "cpu", "count": 1})  # type: ignore[assignment]
+    instance = InstanceSerializer(required=False, default=lambda: {"kind": "cpu", "count": 1})
 
 
 class EstimateSerializer(WorkSerializer):

@@ -14,7 +14,7 @@ from datasets.trash import delete_data, delete_dataset
 from deployments.models import Deployment, DeploymentToken, PredictionJob
 from dlmodeler_site.access import Role
 from dlmodeler_site.work.models import Status
-from jobs.models import Estimate, Job, JobInput, Training
+from jobs.models import Estimate, Evaluation, Job, JobInput, Training
 from projects.members import Member, create_project
 from projects.trash import delete_project
 from tests.cast import Cast, make_cast, make_dataset
@@ -88,6 +88,7 @@ def keys(cast: Cast) -> dict[str, Any]:
     JobInput.objects.create(job=job, name="images", data=data)
     training = Training.objects.create(job=job, name="training", slug="training", status=Status.COMPLETED)
     estimate = Estimate.objects.create(job=job, status=Status.COMPLETED, seconds=1)
+    evaluation = Evaluation.objects.create(training=training, status=Status.COMPLETED)
     deployment = Deployment.objects.create(
         project=cast.project, training=training, name="deployment", wanted="stopped", status="stopped"
     )
@@ -123,6 +124,8 @@ def keys(cast: Cast) -> dict[str, Any]:
         "job": job.pk,
         "jobs": job.pk,
         "estimates": estimate.pk,
+        "evaluations": evaluation.pk,
+        "heatmaps": 0,
         "training": training.pk,
         "trainings": training.pk,
         "deployment": deployment.pk,

@@ -169,7 +169,8 @@ def _seconds_of_stage(
         measured_s = (time.monotonic() - started) / len(rows[:128]) * held_out
     steps = math.ceil(training / stage.recipe.batch_size)
     epochs = int(stage.recipe.epochs)
-    return first_s + epochs * (steps * step_s + measured_s) * (1 + _CHECKPOINT_SHARE)
+    seconds: float = first_s + epochs * (steps * step_s + measured_s) * (1 + _CHECKPOINT_SHARE)
+    return seconds
 
 
 def _decode(run: RunFolder, images: list[LabelledImage], settings: Settings, threads: int) -> LabelledPixels:
