@@ -80,7 +80,7 @@ def test_small_drawings_are_learned_from_nothing_and_not_mirrored(cast: Cast) ->
 def test_colour_photos_start_from_the_pretrained_network_at_their_size(cast: Cast) -> None:
     advice = best(cast, images(cast, photo, 150, sea=60, forest=60))
     chosen = advice.hyperparameters
-    assert (chosen["network"], chosen["image_size"]) == ("transfer", 160)
+    assert (chosen["network"], chosen["image_size"]) == ("transfer", 192)
     assert "150 x 150 pixels, 60 in each class" in advice.reasons["network"]
     assert chosen["class_weight"] == "none"
     assert chosen["batch_size"] == 8
@@ -91,7 +91,7 @@ def test_uneven_classes_are_weighted(cast: Cast) -> None:
     advice = best(cast, images(cast, photo, 96, sea=60, forest=12))
     assert advice.hyperparameters["class_weight"] == "balanced"
     assert "60 images and the smallest 12, 5.0 times fewer" in advice.reasons["class_weight"]
-    assert advice.hyperparameters["image_size"] == 96
+    assert advice.hyperparameters["image_size"] == 128
     assert advice.hyperparameters["validation_split"] == 0.2
 
 
