@@ -14,7 +14,7 @@ from datasets.trash import delete_data, delete_dataset
 from deployments.models import Deployment, DeploymentToken, PredictionJob
 from dlmodeler_site.access import Role
 from dlmodeler_site.work.models import Status
-from jobs.models import Estimate, Evaluation, Job, JobInput, Training
+from jobs.models import Download, Estimate, Evaluation, Job, JobInput, Training
 from projects.members import Member, create_project
 from projects.trash import delete_project
 from tests.cast import Cast, make_cast, make_dataset
@@ -89,6 +89,7 @@ def keys(cast: Cast) -> dict[str, Any]:
     training = Training.objects.create(job=job, name="training", slug="training", status=Status.COMPLETED)
     estimate = Estimate.objects.create(job=job, status=Status.COMPLETED, seconds=1)
     evaluation = Evaluation.objects.create(training=training, status=Status.COMPLETED)
+    download = Download.objects.create(training=training, format="onnx", status=Status.COMPLETED)
     deployment = Deployment.objects.create(
         project=cast.project, training=training, name="deployment", wanted="stopped", status="stopped"
     )
@@ -126,6 +127,8 @@ def keys(cast: Cast) -> dict[str, Any]:
         "estimates": estimate.pk,
         "evaluations": evaluation.pk,
         "heatmaps": 0,
+        "downloads": download.pk,
+        "model": "onnx",
         "training": training.pk,
         "trainings": training.pk,
         "deployment": deployment.pk,
