@@ -65,7 +65,10 @@ def card(training: Training) -> dict[str, Any]:
         ],
         "split": _split(training, evaluation),
         "hyperparameters": list(training.hyperparameters.items()),
-        "metrics": [(metric_title(name), value) for name, value in training.result_metrics.items()],
+        "metrics": [
+            (metric_title(name), f"{value:.4g}" if isinstance(value, float) else value)
+            for name, value in training.result_metrics.items()
+        ],
         "record": [pair for pair in _record(training) if pair[1] not in ("", None)],
         "evaluation": evaluation,
         "limits": list(_limits(training, evaluation)),
