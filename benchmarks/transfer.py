@@ -101,8 +101,9 @@ def _cross_validate(
         )
         shutil.rmtree(run.path)
     needed, _seconds = _MUST_HOLD[name]
+    mean, deviation = statistics.mean(accuracies), statistics.stdev(accuracies)
     print(
-        f"{name:10} mean {100 * statistics.mean(accuracies):.2f} %, {100 * statistics.stdev(accuracies):.2f} deviation; "
+        f"{name:10} mean {100 * mean:.2f} %, deviation {100 * deviation:.2f}; "
         f"must hold with all photos: {100 * needed:.1f} %",
         flush=True,
     )

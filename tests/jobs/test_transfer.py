@@ -237,11 +237,11 @@ class _StoppedAfterAChunk(RunFolder):
         self.request_stop()
 
 
-def load(run: RunFolder, network: Any, pixels: NDArray[np.uint8], cache: Path, **options: Any) -> Any:
+def load(run: RunFolder, network: Any, pixels: NDArray[np.uint8], cache: Path) -> Any:
     from jobs.algorithms.image_classification.features import Wanted, load_frozen
 
     wanted = {"features": Wanted("features", (1280,)), "block15_in": Wanted("maps", (1, 1, 192))}
-    how = {"pixels_key": "k", "cache": cache, "dtype_policy": "float32", "threads": 2, "progress": 0.5} | options
+    how: dict[str, Any] = {"pixels_key": "k", "cache": cache, "dtype_policy": "float32", "threads": 2, "progress": 0.5}
     return load_frozen(run, pixels, wanted, lambda: network, **how)
 
 
