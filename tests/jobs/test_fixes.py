@@ -73,7 +73,8 @@ def test_images_without_label_are_left_out(cast: Cast) -> None:
 
 def test_copies_are_told_by_their_labels_and_each_kind_has_its_fix(cast: Cast) -> None:
     red, blue, grey = png((200, 0, 0)), png((0, 0, 200)), png((90, 90, 90))
-    contents = {f"{number}.png": (png((9 + number, 9 * number, 200 - number)), "ab"[number % 2]) for number in range(20)}
+    colours = [(9 + number, 9 * number, 200 - number) for number in range(20)]
+    contents = {f"{number}.png": (png(colour), "ab"[number % 2]) for number, colour in enumerate(colours)}
     contents |= {"red.png": (red, "a"), "red-too.png": (red, "a")}
     contents |= {"blue.png": (blue, "a"), "blue-too.png": (blue, "b"), "grey.png": (grey, "a")}
     images = labelled(cast, contents)
