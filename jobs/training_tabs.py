@@ -26,13 +26,12 @@ class Tab:
     page: str = ""
 
 
-def log(training: Training, offset: int = 0) -> dict[str, Any]:
-    text, next_offset = logs.read(training, offset=offset)
-    return {"text": text, "next_offset": next_offset, "goes_on": not training.is_final or bool(text)}
-
-
 def _graph(training: Training) -> dict[str, Any]:
     return {"curves": curves([training])}
+
+
+def _log(training: Training) -> dict[str, Any]:
+    return {"has_log": not training.is_final or logs.size(training) > 0}
 
 
 def _details(training: Training) -> dict[str, Any]:
@@ -60,7 +59,7 @@ def flat(record: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 TABS = (
     Tab("graph", "chart-line", _("Result graph"), _graph),
     Tab("evaluation", "target", _("Evaluation"), page="jobs:evaluation"),
-    Tab("log", "file-text", _("Log"), log),
+    Tab("log", "file-text", _("Log"), _log),
     Tab("details", "info-circle", _("Details"), _details),
 )
 

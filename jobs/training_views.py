@@ -12,7 +12,6 @@ from django.views.decorators.http import require_POST, require_safe
 
 from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.errors import UserError
-from dlmodeler_site.parameters import whole_number
 from dlmodeler_site.work.queue import waiting
 from jobs import submit
 from jobs.curves import stage_title
@@ -22,9 +21,9 @@ from jobs.forms import InstanceForm, TrainingFormSet
 from jobs.instances import gpu_count
 from jobs.models import Job, Training
 from jobs.monitoring import progress_of
-from jobs.titles import titled_inputs
 from jobs.starting_values import starting_values
-from jobs.training_tabs import TABS, log, tab_of
+from jobs.titles import titled_inputs
+from jobs.training_tabs import TABS, tab_of
 from jobs.views import job_frame
 
 
@@ -92,15 +91,6 @@ def training_status(request: HttpRequest, pk: int) -> HttpResponse:
     training = get_visible(_trainings(), request.user, pk=pk)
     context = job_frame(request, training.job, polled=True, **_state(training))
     return render(request, "jobs/_training_status.html", context)
-
-
-@login_required
-@require_safe
-def training_log(request: HttpRequest, pk: int) -> HttpResponse:
-    """The log from `?offset=` on."""
-    training = get_visible(_trainings(), request.user, pk=pk)
-    context = log(training, whole_number(request, "offset") or 0)
-    return render(request, "jobs/_log.html", {"training": training, **context})
 
 
 @login_required

@@ -21,7 +21,6 @@ urlpatterns = [
     path("jobs/<int:pk>/trainings/new/", training_views.training_create, name="training-create"),
     path("trainings/<int:pk>/", training_views.training_detail, name="training"),
     path("trainings/<int:pk>/status/", training_views.training_status, name="training-status"),
-    path("trainings/<int:pk>/log/", training_views.training_log, name="training-log"),
     path("trainings/<int:pk>/stop/", training_views.training_stop, name="training-stop"),
     path("trainings/<int:pk>/resume/", training_views.training_resume, name="training-resume"),
     path("trainings/<int:pk>/delete/", training_views.training_delete, name="training-delete"),

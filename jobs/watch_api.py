@@ -75,7 +75,10 @@ class WatchActions:
         operation_id="trainings_logs",
         parameters=[
             OpenApiParameter("offset", int, description="the X-Next-Offset of the last answer"),
-            OpenApiParameter("last", int, description="instead: about the last so many bytes, from a line's start"),
+            OpenApiParameter(
+                "last", int, description="instead: about so many bytes of its end, from a line's start"
+            ),
+            OpenApiParameter("before", int, description="with last: of what is before this byte"),
             OpenApiParameter("download", bool, description="instead: all of it, as a file"),
         ],
         responses={(200, "text/plain"): OpenApiTypes.STR},
@@ -89,9 +92,13 @@ class WatchActions:
             whole = logs.pieces(training)
             headers = {"Content-Disposition": name}
             return StreamingHttpResponse(whole, content_type="text/plain; charset=utf-8", headers=headers)
-        last = whole_number(request, "last")
-        offset = logs.start_of_last(training, last) if last else whole_number(request, "offset")
-        text, next_offset = logs.read(training, offset=offset)
+        if last := whole_number(request, "last"):
+            text, offset, next_offset = logs.read_before(
+                training, whole_number(request, "before") or None, size_bytes=last
+            )
+        else:
+            offset = whole_number(request, "offset")
+            text, next_offset = logs.read(training, offset=offset)
         answer = HttpResponse(text, content_type="text/plain; charset=utf-8")
         answer["X-Offset"], answer["X-Next-Offset"] = str(offset), str(next_offset)
         return answer

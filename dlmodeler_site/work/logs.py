@@ -62,13 +62,19 @@ def read(work: Work, *, offset: int = 0) -> tuple[str, int]:
     return data.decode(errors="replace"), offset + len(data)
 
 
-def start_of_last(work: Work, size_bytes: int) -> int:
-    """Where to read from for about the last `size_bytes`: the beginning of a line, where there is one."""
-    start = size(work) - size_bytes
-    if start <= 0:
-        return 0
-    text = next(pieces(work, offset=start, piece_bytes=CHUNK_BYTES), b"")
-    return start + text.find(b"\n") + 1
+def read_before(work: Work, end: int | None = None, *, size_bytes: int) -> tuple[str, int, int]:
+    """About `size_bytes`, of 256 KiB at most, that end at byte `end` (the log's end), from a line's start; from, to."""
+    whole = size(work)
+    end = whole if end is None else min(end, whole)
+    start = max(end - min(size_bytes, CHUNK_BYTES), 0)
+    data = b""
+    for piece in pieces(work, offset=start):
+        data += piece
+        if len(data) >= end - start:
+            data = data[: end - start]
+            break
+    cut = data.find(b"\n") + 1 if start else 0
+    return data[cut:].decode(errors="replace"), start + cut, end
 
 
 def pieces(work: Work, *, offset: int = 0, piece_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
