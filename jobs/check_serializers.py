@@ -53,7 +53,7 @@ class FixedSerializer(serializers.Serializer[Any]):
 
     code = serializers.CharField()
     kind = serializers.ChoiceField(choices=FIX_KINDS)
-    data = serializers.IntegerField(
+    data = serializers.IntegerField(  # type: ignore[assignment]
         source="data.pk", default=None, allow_null=True, help_text="the new data: the job reads it from now on"
     )
     hyperparameters = serializers.DictField(help_text="to train with; empty for a new data")

@@ -162,9 +162,10 @@ class Samples(Sequence[AskedSample]):
             return database.execute(query, values).fetchall()
 
 
-def _sample(row: int, *values: Any) -> AskedSample:
+def _sample(*values: Any) -> AskedSample:
     *facts, top, error, wrong = values
-    return AskedSample(row, *facts, json.loads(top), from_json(json.loads(error)) if error else "", bool(wrong))
+    sentence = from_json(json.loads(error)) if error else ""
+    return AskedSample(*facts, top=json.loads(top), error=sentence, is_wrong=bool(wrong))
 
 
 def as_csv(evaluation: Evaluation) -> Iterator[bytes]:

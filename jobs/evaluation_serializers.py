@@ -34,7 +34,7 @@ class LabelField(serializers.Field[Any, Any, Any, Any]):
 
 
 class AnswerSerializer(serializers.Serializer[Any]):
-    label = LabelField()
+    label = LabelField()  # type: ignore[assignment]
     probability = serializers.FloatField()
 
 
@@ -104,7 +104,7 @@ class EvaluationSerializer(WorkSerializer):
 
 
 class ClassSerializer(serializers.Serializer[Any]):
-    label = LabelField()
+    label = LabelField()  # type: ignore[assignment]
     class_name = serializers.CharField(allow_null=True)
     precision = serializers.FloatField(allow_null=True)
     recall = serializers.FloatField(allow_null=True)

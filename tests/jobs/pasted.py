@@ -35,7 +35,7 @@ class Pasted:
         places = heat.reshape(len(heat), -1).argmax(axis=1)
         cells = np.stack(np.unravel_index(places, heat.shape[1:]), axis=1)
         middles = (cells + 0.5) * (SIZE_PX / np.array(heat.shape[1:]))
-        inside: NDArray[np.bool_] = ((middles >= self.corners) & (middles <= self.corners + OBJECT_PX)).all(axis=1)
+        inside: NDArray[np.bool_] = np.all((middles >= self.corners) & (middles <= self.corners + OBJECT_PX), axis=1)
         return inside
 
 

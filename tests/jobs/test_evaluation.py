@@ -204,10 +204,10 @@ def test_labels_that_the_model_does_not_know_are_told(start, bundle: Path, tmp_p
 def test_no_samples_and_no_bundle_are_told(start, bundle: Path, tmp_path: Path) -> None:
     run = make_run(tmp_path, bundle, [])
     assert start(run).wait(60) == 1
-    assert run.error()["reason"] == "no_samples"
+    assert (run.error() or {})["reason"] == "no_samples"
     run = make_run(tmp_path, tmp_path / "none", [("red", image(tmp_path, "red.png", encoded(RED)))])
     assert start(run).wait(60) == 1
-    assert run.error()["reason"] == "bundle_invalid"
+    assert (run.error() or {})["reason"] == "bundle_invalid"
 
 
 def test_a_kill_and_a_stop_cost_no_row(start, bundle: Path, tmp_path: Path) -> None:

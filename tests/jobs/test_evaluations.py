@@ -92,7 +92,8 @@ def test_every_cell_of_the_matrix_holds_as_many_samples_as_it_says(evaluation: E
 def test_results_come_as_csv_without_formulas(cast: Cast, training: Training, tmp_path: Path) -> None:
     evaluation = make_evaluation(training, {"=cmd.png": (0, 0.9), "b.png": (1, 0.9)}, tmp_path)
     answer = api(cast.bob).get(f"{URL}{evaluation.pk}/results.csv")
-    rows = list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
+    content = b"".join(answer.streaming_content)  # type: ignore[attr-defined]
+    rows = list(csv.DictReader(io.StringIO(content.decode())))
     assert [(row["name"], row["true"], row["predicted"], row["right"]) for row in rows] == [
         ("'=cmd.png", "0", "1", "False"),
         ("b.png", "1", "1", "True"),

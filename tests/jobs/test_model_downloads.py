@@ -81,12 +81,12 @@ def test_a_model_that_cannot_be_converted_says_so_each_time(tmp_path: Path) -> N
     assert (refused.status_code, refused.json()["reason"]) == (409, "not_convertible")
 
 
-def _pixels(images, name):  # type: ignore[no-untyped-def]
+def _pixels(images, name):
     file = images.files.get(name=name)
     return fit_rgb(read_rgb(workspace().local_path(file.key, file.sha256)), width=64, height=64)
 
 
-def _saved_model(content: bytes, folder: Path, pixels):  # type: ignore[no-untyped-def]
+def _saved_model(content: bytes, folder: Path, pixels):
     import tensorflow as tf
 
     with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
@@ -96,21 +96,21 @@ def _saved_model(content: bytes, folder: Path, pixels):  # type: ignore[no-untyp
     return model.signatures["serving_default"](tf.constant(pixels))["probabilities"].numpy()
 
 
-def _keras(content: bytes, folder: Path, pixels):  # type: ignore[no-untyped-def]
+def _keras(content: bytes, folder: Path, pixels):
     import keras
 
     (folder / "model.keras").write_bytes(content)
     return keras.saving.load_model(folder / "model.keras").predict(pixels, verbose=0)
 
 
-def _onnx(content: bytes, _folder: Path, pixels):  # type: ignore[no-untyped-def]
+def _onnx(content: bytes, _folder: Path, pixels):
     import onnx
     from onnx.reference import ReferenceEvaluator
 
     return ReferenceEvaluator(onnx.load_from_string(content)).run(["probabilities"], {"images": pixels})[0]
 
 
-def _litert(content: bytes, _folder: Path, pixels):  # type: ignore[no-untyped-def]
+def _litert(content: bytes, _folder: Path, pixels):
     import tensorflow as tf
 
     runner = tf.lite.Interpreter(model_content=content).get_signature_runner("serving_default")
