@@ -3,6 +3,7 @@
 import io
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -107,7 +108,8 @@ def _onnx(content: bytes, _folder: Path, pixels):
     import onnx
     from onnx.reference import ReferenceEvaluator
 
-    return ReferenceEvaluator(onnx.load_from_string(content)).run(["probabilities"], {"images": pixels})[0]
+    answers: Any = ReferenceEvaluator(onnx.load_from_string(content)).run(["probabilities"], {"images": pixels})
+    return answers[0]
 
 
 def _litert(content: bytes, _folder: Path, pixels):

@@ -136,7 +136,7 @@ def test_log_is_read_from_its_end_backwards_and_downloaded_whole(cast: Cast, tra
     assert end.content.startswith(b"line ")
     assert content.endswith(end.content)
     assert int(end["X-Next-Offset"]) == len(content)
-    before = api(cast.bob).get(url, {"last": 1000, "before": end["X-Offset"]})
+    before = api(cast.bob).get(url, {"last": "1000", "before": str(end["X-Offset"])})
     assert content.endswith(before.content + end.content)
     read, offset = b"", 0
     while part := api(cast.bob).get(url, {"offset": offset}):
