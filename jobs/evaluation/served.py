@@ -24,8 +24,7 @@ class ServedModel:
     def answer(self, images: Sequence[Pixels]) -> NDArray[np.float32]:
         """Probabilities (image, class) of images at the network's size.
 
-        Each is asked by itself, as most requests are: in bfloat16 an answer depends, in its last digits, on the
-        images beside it.
+        Each is asked by itself, as most requests are; several at once take as long.
 
         Raises:
             RunError: the model answered something that is not a number.

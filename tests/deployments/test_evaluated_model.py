@@ -2,6 +2,7 @@
 
 import base64
 import io
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,8 @@ def test_the_deployment_answers_the_evaluations_class_for_every_held_out_image(
     cast = make_cast()
     training = make_training(cast, tmp_path)
     workspace().delete_tree(training.export_key)
-    workspace().put_tree(training.export_key, trained.output / "bundle")
+    copy = shutil.copytree(trained.output / "bundle", tmp_path / "bundle")  # Putting it may move it.
+    workspace().put_tree(training.export_key, copy)
     deployment = deploy(cast, tmp_path, training=training)
     files = {row["name"]: trained.path.parent / "images" / row["name"] for row in rows}
     client, token = Client(), token_of(deployment)
@@ -158,3 +160,29 @@ def test_the_engine_is_within_what_the_gate_lets_through(trained: RunFolder) -> 
     engine = read_json(trained.output / "bundle" / "bundle.json")["engine"]
     assert engine["name"] == "openvino"
     assert engine["other_classes"] == 0
+
+
+def test_the_gradient_is_that_of_a_tape(pasted: Pasted) -> None:
+    import tensorflow as tf
+
+    from jobs.algorithms.image_classification.explain import gradient_maps
+    from jobs.algorithms.image_classification.model import build_network
+
+    network = build_network(size_px=SIZE_PX, filters=(4, 6, 8, 8, 10, 12), classes=4, dtype_policy="float32", seed=5)
+    images, classes = tf.constant(pasted.pixels[:12]), tf.constant(pasted.targets[:12].astype(np.int32))
+    heat = gradient_maps(network)(images, classes).numpy()
+
+    features = images
+    for layer in network.layers[:5]:  # rescaling and four blocks: 8 x 8 cells
+        features = layer(features)
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        values = features
+        for layer in network.layers[5:]:
+            values = layer(values)
+        logits = tf.gather(values, classes, axis=1, batch_dims=1)
+    weights = tf.reduce_mean(tape.gradient(logits, features), axis=(1, 2), keepdims=True)
+    expected = tf.nn.relu(tf.reduce_sum(features * weights, axis=-1)).numpy()
+    expected /= np.maximum(expected.max(axis=(1, 2), keepdims=True), 1e-12)
+    assert heat.max() == 1
+    assert np.abs(heat - expected).max() < 1e-4
