@@ -27,7 +27,6 @@ def metric_title(name: str) -> str:
         "learning_rate": _("Learning rate"),
         "images_per_second": _("Images per second"),
         "memory_bytes": _("Memory"),
-        "best_epoch": _("Best epoch"),
     }
     return titles.get(name, name)
 
@@ -41,7 +40,7 @@ def curves(trainings: Iterable[Training]) -> dict[str, Any]:
                 "id": training.pk,
                 "name": training.name,
                 "url": reverse("api-training-metrics", args=[training.pk]),
-                "best": training.result_metrics.get("best_epoch") or training.record_of_run.get("best_epoch"),
+                "best": training.record_of_run.get("kept_epoch"),
             }
             for training in trainings
         ],

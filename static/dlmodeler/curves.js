@@ -120,8 +120,8 @@
       const lines = [];
       const stages = run.rows.filter((row, index) => row.stage && row.stage !== run.rows[index - 1]?.stage);
       if (stages.length > 1) {
-        for (const row of stages) {
-          lines.push({ xAxis: x(run, row), label: { formatter: words.stages[row.stage] ?? row.stage, position: "insideEndTop" }, lineStyle: { color: "#9aa7b2", type: "dotted" } });
+        for (const row of stages.slice(1)) {
+          lines.push({ xAxis: x(run, row), label: { formatter: words.stages[row.stage] ?? row.stage, position: "insideEndBottom", distance: 4 }, lineStyle: { color: "#9aa7b2", type: "dotted" } });
         }
       }
       const top = run.rows.length > 1 ? best(run) : null;
@@ -212,7 +212,7 @@
           minInterval: byTime ? 0 : 1,
           axisLine: { lineStyle: { color: LINE } },
           splitLine: { show: false },
-          axisLabel: { color: INK, hideOverlap: true, formatter: byTime ? clock : (value) => whole.format(value) },
+          axisLabel: { color: INK, hideOverlap: true, formatter: byTime ? clock : (value) => (Number.isInteger(value) ? whole.format(value) : "") },
         },
         yAxis: {
           type: isLog ? "log" : "value",
@@ -229,7 +229,7 @@
       let found = panels.get(metric);
       if (found) return found;
       const figure = box.querySelector("template").content.firstElementChild.cloneNode(true);
-      figure.querySelector("figcaption").textContent = words.metrics[metric] ?? metric;
+      figure.prepend(Object.assign(document.createElement("figcaption"), { textContent: words.metrics[metric] ?? metric }));
       const canvas = figure.querySelector(".dlm-curves-canvas");
       canvas.setAttribute("aria-label", words.metrics[metric] ?? metric);
       figure.classList.toggle("dlm-curves-small", LAST.includes(metric));
