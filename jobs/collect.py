@@ -21,6 +21,10 @@ def take_over(training: Training, events: list[dict[str, Any]]) -> None:
     """Epoch events as rows keyed on (training, epoch), and the latest metrics onto the training."""
     from jobs.models import EpochMetrics
 
+    for event in events:
+        if event["type"] == "plan":
+            training.record_of_run = {**training.record_of_run, "planned_epochs": event["epochs"]}
+            training.save(update_fields=["record_of_run"])
     rows = {
         event["epoch"]: EpochMetrics(
             training=training,
@@ -50,7 +54,9 @@ def take_over(training: Training, events: list[dict[str, Any]]) -> None:
 def publish(training: Training, run: RunFolder) -> None:
     """Put the bundle at the original's path: model/<job>/<training>/export/<timestamp>/."""
     bundle = run.output / "bundle"
-    made = datetime.datetime.fromisoformat(read_json(bundle / "bundle.json")["model"]["created_at"])
+    told = read_json(bundle / "bundle.json")
+    made = datetime.datetime.fromisoformat(told["model"]["created_at"])
+    training.labels = training.labels or told.get("labels", [])  # an algorithm of tables finds them itself
     training.export_key = f"{training.files_key}/export/{int(made.timestamp())}"
     workspace().put_tree(training.export_key, bundle)
     evaluations.publish_own(training, run)
@@ -63,7 +69,7 @@ def record(training: Training, run: RunFolder) -> None:
     training.record_of_run = {**training.record_of_run, **result.get("record", {}), "ended": timezone.now().isoformat()}
     training.accuracy = training.result_metrics.get("accuracy", training.accuracy)
     training.loss = training.result_metrics.get("loss", training.loss)
-    training.save(update_fields=["result_metrics", "record_of_run", "accuracy", "loss", "export_key"])
+    training.save(update_fields=["result_metrics", "record_of_run", "accuracy", "loss", "labels", "export_key"])
     evaluations.record_own(training)
 
 

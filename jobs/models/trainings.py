@@ -110,8 +110,8 @@ class Training(OnInstance, Work):
 
     @property
     def epochs(self) -> int:
-        """The number of epochs asked for."""
-        return int(self.hyperparameters.get("epochs", 0))
+        """The number of epochs asked for, of all stages once it has begun."""
+        return int(self.record_of_run.get("planned_epochs") or self.hyperparameters.get("epochs", 0))
 
     # -- Work -----------------------------------------------------------------------------------
 

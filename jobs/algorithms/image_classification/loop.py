@@ -115,6 +115,7 @@ class Loop:
         if self._at.epoch or self._at.step:
             text += f", going on after epoch {self._at.epoch}"
         tell(self._run, text)
+        self._run.publish("plan", epochs=sum(stage.recipe.epochs for stage in self._stages))
         outcome = self._rest_of_stage()
         while self._at.stage + 1 < len(self._stages):
             self._at = _Position(stage=self._at.stage + 1, epoch=self._at.epoch)
