@@ -32,13 +32,14 @@ def job_check(request: HttpRequest, pk: int) -> HttpResponse:
         {"label": label, "name": job.class_names.get(label, ""), "count": count}
         for label, count in examination.class_counts.items()
     ]
-    findings = [_shown(job, finding) for finding in preflight.findings_of(examination)]
+    findings = [_shown(job, finding) for finding in preflight.findings_of(examination, examination.suggested)]
     context = {
         "job": job,
         "findings": findings,
         "errors": len(examination.errors),
         "classes": classes,
         "samples": examination.samples,
+        "columns": examination.columns,
         "can_edit": Job.objects.editable_by(request.user).filter(pk=job.pk).exists(),
     }
     return render(request, "jobs/_check.html", context)

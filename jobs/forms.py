@@ -1,6 +1,7 @@
 """The forms of jobs and trainings."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +46,7 @@ class InstanceForm(SiteForm):
 
 
 class DataFields(SiteForm):
-    """A picker for each input that an algorithm reads, named `inputs.<name>`, and the class names."""
+    """A picker for each input that the algorithm reads, named `inputs.<name>`, and for images the class names."""
 
     class_names = forms.CharField(
         label=gettext_lazy("Class names"),
@@ -54,20 +55,21 @@ class DataFields(SiteForm):
         help_text=CLASS_NAMES_HELP,
     )
 
-    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, project: Project, manifest: Manifest, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.project = project
-        self.input_names = list(dict.fromkeys(each.name for manifest in manifests() for each in manifest.inputs))
-        for manifest in manifests():
-            for each in manifest.inputs:
-                field = forms.IntegerField(
-                    label=_(each.title),
-                    help_text=_(each.help) if each.help else "",
-                    required=False,
-                    widget=forms.HiddenInput,
-                )
-                field.wanted_content = each.content  # type: ignore[attr-defined]
-                self.fields.setdefault(f"inputs.{each.name}", field)
+        self.input_names = [each.name for each in manifest.inputs]
+        for each in manifest.inputs:
+            field = forms.IntegerField(
+                label=_(each.title),
+                help_text=_(each.help) if each.help else "",
+                required=False,
+                widget=forms.HiddenInput,
+            )
+            field.wanted_content = each.content  # type: ignore[attr-defined]
+            self.fields[f"inputs.{each.name}"] = field
+        if manifest.reads == "table":  # its classes are called as they stand there
+            del self.fields["class_names"]
 
     def pickers(self) -> list[dict[str, Any]]:
         """What the path browsers of the page need; one query."""
@@ -117,13 +119,17 @@ class BasicJobForm(DataFields, NamedForm):
     )
     field_order = ("name", "description", "algorithm")
 
+    def __init__(self, *args: Any, manifest: Manifest, **kwargs: Any) -> None:
+        super().__init__(*args, manifest=manifest, **kwargs)
+        self.fields["algorithm"].initial = manifest.name
+
     def draft(self) -> JobDraft:
         return JobDraft(
             name=self.cleaned_data["name"],
             description=self.cleaned_data["description"],
             algorithm=self.cleaned_data["algorithm"],
             inputs=self.inputs(),
-            class_names=self.cleaned_data["class_names"],
+            class_names=self.cleaned_data.get("class_names", {}),
         )
 
 
@@ -177,7 +183,7 @@ class TrainingForm(SiteForm):
 
     name = forms.CharField(label=gettext_lazy("Name"), max_length=NAME_LENGTH, required=False)
 
-    def __init__(self, *args: Any, manifest: Manifest, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, manifest: Manifest, columns: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.manifest = manifest
         self.fields["name"].widget.attrs["required"] = True
@@ -187,7 +193,7 @@ class TrainingForm(SiteForm):
                 required=False, initial=variant, widget=forms.HiddenInput(attrs={"data-defaults-of": ""})
             )
         for each in manifest.hyperparameters:
-            self.fields[each.name] = _field(each, manifest, variant)
+            self.fields[each.name] = _field(each, manifest, variant, columns)
             if each.name in self.initial:
                 self.initial[each.name] = _text(self.initial[each.name])
         for name, field in self.fields.items():
@@ -246,7 +252,7 @@ TrainingFormSet: type[BaseTrainingFormSet] = forms.formset_factory(  # type: ign
 )
 
 
-def _field(hyperparameter: Hyperparameter, manifest: Manifest, variant: str) -> forms.Field:
+def _field(hyperparameter: Hyperparameter, manifest: Manifest, variant: str, columns: Sequence[str]) -> forms.Field:
     """The field, whose widget tells the page's script which variants it is of and how each starts."""
     words = [_(hyperparameter.title), _(hyperparameter.help), hyperparameter.allowed()]
     shared: dict[str, Any] = {
@@ -269,6 +275,9 @@ def _field(hyperparameter: Hyperparameter, manifest: Manifest, variant: str) -> 
     if hyperparameter.type == "bool":
         shared["initial"] = _text(shared["initial"])
         options = [("true", _("Yes")), ("false", _("No"))]
+        return forms.ChoiceField(choices=options, widget=forms.Select(attrs=attrs), **shared)
+    if hyperparameter.type == "column" and columns:
+        options = [("", _("Choose a column")), *((name, name) for name in columns)]
         return forms.ChoiceField(choices=options, widget=forms.Select(attrs=attrs), **shared)
     attrs |= {"autocomplete": "off"}
     if hyperparameter.type != "column":

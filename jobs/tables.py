@@ -55,7 +55,7 @@ class TrainingTable(SiteTable):
 
     name = tables.Column(linkify=True, verbose_name=_("Name"), attrs=MAIN)
     status = work_status()
-    accuracy = tables.Column(verbose_name=_("Accuracy"), default="–")
+    accuracy = cell("jobs/score", verbose_name=_("Accuracy / R²"))
     loss = tables.Column(verbose_name=_("Loss"), default="–")
     run_time = tables.Column(verbose_name=_("Run time"), accessor="run_time_s", orderable=False, default="–")
     deployed = cell("jobs/deployed", verbose_name=_("Deployed"))
@@ -65,9 +65,6 @@ class TrainingTable(SiteTable):
 
     class Meta:
         order_by = "-created_at"
-
-    def render_accuracy(self, value: float) -> str:
-        return f"{value:.4f}"
 
     def render_loss(self, value: float) -> str:
         return f"{value:.4f}"

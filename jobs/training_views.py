@@ -1,5 +1,6 @@
 """The pages of trainings."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
@@ -13,8 +14,9 @@ from django.views.decorators.http import require_POST, require_safe
 from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.work.queue import waiting
-from jobs import submit
-from jobs.curves import stage_title
+from jobs import preflight, submit
+from jobs.algorithms.base import Manifest
+from jobs.curves import metric_title, stage_title
 from jobs.definition import algorithm
 from jobs.durations import duration
 from jobs.forms import InstanceForm, TrainingFormSet
@@ -37,7 +39,7 @@ def training_create(request: HttpRequest, pk: int) -> HttpResponse:
     start = None if request.POST else starting_values(job, manifest, request.GET)
     formset = TrainingFormSet(
         request.POST or None,
-        form_kwargs={"manifest": manifest},
+        form_kwargs={"manifest": manifest, "columns": _columns(job, manifest)},
         initial=[start.values] if start else None,
     )
     failure: UserError | None = None
@@ -126,6 +128,13 @@ def training_frame(request: HttpRequest, training: Training, tab: str, **values:
     return job_frame(request, training.job, crumbs, tabs=TABS, tab=tab_of(tab), **_state(training), **values)
 
 
+def _columns(job: Job, manifest: Manifest) -> tuple[str, ...]:
+    """What hyperparameters that name a column can be."""
+    if all(each.type != "column" for each in manifest.hyperparameters):
+        return ()
+    return preflight.examine_job(job).columns
+
+
 def _trainings() -> Any:
     return Training.objects.select_related("job__project", "creator")
 
@@ -138,6 +147,11 @@ def _state(training: Training) -> dict[str, Any]:
         "progress": progress,
         "stage": stage_title(progress.stage),
         "val_accuracy": _beside(_("validation %(value)s"), metrics.get("val_accuracy")),
+        "figures": [
+            {"title": metric_title(name), "value": f"{metrics[name]:.4g}", "hint": _validation(metrics, name)}
+            for name in ("r2", "mae")
+            if metrics.get(name) is not None
+        ],
         "val_loss": _beside(_("validation %(value)s"), metrics.get("val_loss")),
         "time_left": duration(progress.eta_seconds),
         "run_time": duration(training.run_time_s),
@@ -146,6 +160,10 @@ def _state(training: Training) -> dict[str, Any]:
         "estimated_memory": _beside(_("estimated %(value)s"), _size(estimate.get("memory_bytes"))),
         "waiting": waiting(training),
     }
+
+
+def _validation(metrics: Mapping[str, Any], name: str) -> str:
+    return _beside(_("validation %(value)s"), metrics.get(f"val_{name}"))
 
 
 def _beside(template: str, value: float | str | None) -> str:

@@ -8,6 +8,7 @@ urlpatterns = [
     path("projects/<int:project_pk>/jobs/new/", views.job_create, name="create"),
     path("projects/<int:project_pk>/jobs/new/basic/", views.job_create_basic, name="create-basic"),
     path("projects/<int:project_pk>/jobs/new/custom/", views.job_create_custom, name="create-custom"),
+    path("projects/<int:project_pk>/jobs/data-fields/", views.data_fields, name="data-fields"),
     path("projects/<int:project_pk>/jobs/recommendation/", views.recommendation, name="recommendation"),
     path("jobs/<int:pk>/", views.job_detail, name="detail"),
     path("jobs/<int:pk>/details/", views.job_details, name="details"),

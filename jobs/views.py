@@ -17,7 +17,7 @@ from dlmodeler_site.lists import is_searched, paged, searched
 from dlmodeler_site.parameters import as_whole_number
 from dlmodeler_site.work.models import ACTIVE
 from jobs.algorithms.registry import manifests
-from jobs.definition import create_job, delete_job, update_job
+from jobs.definition import algorithm, create_job, delete_job, update_job
 from jobs.forms import BasicJobForm, CustomJobForm, EditBasicJobForm
 from jobs.instances import gpu_count
 from jobs.models import Job
@@ -60,8 +60,7 @@ def job_create(request: HttpRequest, project_pk: int) -> HttpResponse:
 def job_create_basic(request: HttpRequest, project_pk: int) -> HttpResponse:
     """Make a job with a built-in algorithm."""
     project = get_editable(Project.objects.all(), request.user, pk=project_pk)
-    initial = {f"inputs.{name}": request.GET[name] for name in ("images", "labels") if name in request.GET}
-    form = BasicJobForm(request.POST or None, project=project, initial=initial)
+    form = _basic_form(request, project)
     if form.is_valid():
         with errors_on(form):
             job = create_job(project, request.user, form.draft())  # type: ignore[arg-type]
@@ -70,6 +69,27 @@ def job_create_basic(request: HttpRequest, project_pk: int) -> HttpResponse:
     crumbs = _create_crumb(project), (_("Basic"), None)
     context = frame(request, project, "jobs", *crumbs, form=form, algorithms=manifests())
     return render(request, "jobs/create_basic.html", context)
+
+
+@login_required
+@require_safe
+def data_fields(request: HttpRequest, project_pk: int) -> HttpResponse:
+    """The part of the form that depends on the algorithm, with what was chosen so far."""
+    project = get_visible(Project.objects.all(), request.user, pk=project_pk)
+    return render(request, "jobs/_data_fields.html", {"project": project, "form": _basic_form(request, project)})
+
+
+def _basic_form(request: HttpRequest, project: Project) -> BasicJobForm:
+    """Sent, or filled in from the address: `?algorithm=`, and a data for an input by its name."""
+    given = request.POST or request.GET
+    known = {each.name: each for each in manifests()}
+    chosen = known.get(given.get("algorithm", ""), manifests()[0])
+    initial = {}
+    for each in chosen.inputs:
+        for name in (each.name, f"inputs.{each.name}"):
+            if name in request.GET:
+                initial[f"inputs.{each.name}"] = request.GET[name]
+    return BasicJobForm(request.POST or None, project=project, manifest=chosen, initial=initial)
 
 
 @login_required
@@ -143,13 +163,14 @@ def job_edit(request: HttpRequest, pk: int) -> HttpResponse:
     initial = EditBasicJobForm.initial_of(job)
     form: NamedForm
     if job.kind == Job.Kind.BASIC:
-        form = EditBasicJobForm(request.POST or None, project=job.project, initial=initial)
+        manifest = algorithm(job.algorithm)
+        form = EditBasicJobForm(request.POST or None, project=job.project, manifest=manifest, initial=initial)
     else:
         form = NamedForm(request.POST or None, initial=initial)
     if form.is_valid():
         given: dict[str, Any] = {name: form.cleaned_data[name] for name in ("name", "description")}
         if isinstance(form, EditBasicJobForm):
-            given |= {"inputs": form.inputs(), "class_names": form.cleaned_data["class_names"]}
+            given |= {"inputs": form.inputs(), "class_names": form.cleaned_data.get("class_names")}
         with errors_on(form):
             update_job(job, **given)
             messages.success(request, _("The job was saved."))

@@ -2,8 +2,9 @@
 
 from jobs.algorithms.base import Manifest
 from jobs.algorithms.image_classification.manifest import IMAGE_CLASSIFICATION
+from jobs.algorithms.tabular.manifest import TABULAR
 
-_MANIFESTS = {manifest.name: manifest for manifest in (IMAGE_CLASSIFICATION,)}
+_MANIFESTS = {manifest.name: manifest for manifest in (IMAGE_CLASSIFICATION, TABULAR)}
 
 
 class UnknownAlgorithmError(LookupError):

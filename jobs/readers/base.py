@@ -39,6 +39,16 @@ class Examination:
         """Hyperparameters whose value follows from the data where none is given."""
         return {}
 
+    @property
+    def suggested(self) -> dict[str, Any]:
+        """Hyperparameters that forms start with; whoever gives none is asked for them."""
+        return {}
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of a table that hyperparameters may name."""
+        return ()
+
     def findings_with(self, hyperparameters: Mapping[str, Any]) -> list[Finding]:
         """What does not fit between the data and these hyperparameters, `Finding.hyperparameter` named."""
         return []

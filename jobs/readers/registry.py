@@ -4,8 +4,9 @@ from jobs.algorithms.base import Manifest
 from jobs.algorithms.registry import manifest
 from jobs.readers.base import Reader
 from jobs.readers.labelled_images import LabelledImages
+from jobs.readers.table import Tables
 
-_READERS: dict[str, Reader] = {"labelled_images": LabelledImages()}
+_READERS: dict[str, Reader] = {"labelled_images": LabelledImages(), "table": Tables()}
 
 
 def reader(of: Manifest) -> Reader:

@@ -34,7 +34,7 @@ def draft(cast: Cast, **values: Any) -> dict[str, Any]:
 
 def test_algorithms_tell_inputs_and_hyperparameters_with_ranges(cast: Cast) -> None:
     listed = api(cast.bob).get("/api/v1/algorithms/").json()
-    (algorithm,) = listed["results"]
+    algorithm, _tabular = listed["results"]
     assert algorithm["name"] == "image_classification"
     assert [each["name"] for each in algorithm["inputs"]] == ["images", "labels"]
     parameters = {each["name"]: each for each in algorithm["hyperparameters"]}
