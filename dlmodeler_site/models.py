@@ -28,8 +28,8 @@ class Gpu(models.Model):
     lease = models.UUIDField(_("lease"), null=True, editable=False)
 
     class Meta:
-        verbose_name = _("GPU")
-        verbose_name_plural = _("GPUs")
+        verbose_name = _("GPU of this machine")
+        verbose_name_plural = _("GPUs of this machine")
 
     def __str__(self) -> str:
         return self.name

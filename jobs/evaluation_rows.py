@@ -163,9 +163,11 @@ class Samples(Sequence[AskedSample]):
 
 
 def _sample(*values: Any) -> AskedSample:
-    *facts, top, error, wrong = values
+    row, name, label, target, predicted, probability, loss, top, error, wrong = values
     sentence = from_json(json.loads(error)) if error else ""
-    return AskedSample(*facts, top=json.loads(top), error=sentence, is_wrong=bool(wrong))
+    return AskedSample(
+        row, name, label, target, predicted, probability, loss, json.loads(top), sentence, is_wrong=bool(wrong)
+    )
 
 
 def as_csv(evaluation: Evaluation) -> Iterator[bytes]:

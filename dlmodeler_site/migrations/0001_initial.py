@@ -22,8 +22,8 @@ class Migration(migrations.Migration):
                 ('lease', models.UUIDField(editable=False, null=True, verbose_name='lease')),
             ],
             options={
-                'verbose_name': 'GPU',
-                'verbose_name_plural': 'GPUs',
+                'verbose_name': 'GPU of this machine',
+                'verbose_name_plural': 'GPUs of this machine',
             },
         ),
         migrations.CreateModel(

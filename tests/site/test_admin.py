@@ -13,10 +13,10 @@ from django.utils import timezone, translation
 
 from datasets.models import Connection, Data, Export, File, Recipe
 from deployments.models import Deployment, DeploymentToken, Prediction, PredictionJob
-from dlmodeler_site.models import IdempotentAnswer
+from dlmodeler_site.models import Gpu, IdempotentAnswer
 from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import Status
-from jobs.models import EpochMetrics, Job, JobInput, Training
+from jobs.models import Download, EpochMetrics, Estimate, Evaluation, Job, JobInput, Training
 from projects import trash
 from projects.models import Project
 from tests.cast import make_cast, make_data, make_dataset, make_user, png
@@ -50,6 +50,10 @@ def rows(db: None) -> list[Model]:
         data.files.get(),
         job,
         training,
+        Evaluation.objects.create(training=training),
+        Estimate.objects.create(job=job),
+        Download.objects.create(training=training, format=Download.Format.ONNX),
+        Gpu.objects.create(name="0"),
         EpochMetrics.objects.create(training=training, epoch=1, attempt=1, time=timezone.now()),
         deployment,
         DeploymentToken.objects.create(deployment=deployment, name="nightly", digest="0", ciphertext=b"secret"),

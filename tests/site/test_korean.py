@@ -12,7 +12,7 @@ CATALOGUE = Path(__file__).resolve().parents[2] / "locale/ko/LC_MESSAGES/django.
 ENTRIES = [entry for entry in polib.pofile(str(CATALOGUE)) if not entry.obsolete]
 
 # What is written the same in both languages: names and abbreviations.
-SAME_IN_BOTH = re.compile(r"DL Modeler|REST API|CPU|GPU|JSON|csv|token")
+SAME_IN_BOTH = re.compile(r"DL Modeler|REST API|CPU|GPUs?|JSON|csv|token|F1|R²")
 PLACEHOLDER = re.compile(r"%\(\w+\)[\d.]*[a-z]|%%|\{\w*\}")
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
+# A file to be kept and printed brings its own style; the site shows it as a page by another template.
+FILES = {ROOT / "templates/jobs/card_file.html"}
+TEMPLATES = sorted(set((ROOT / "templates").rglob("*.html")) - FILES)
 
 
 @pytest.mark.parametrize(
