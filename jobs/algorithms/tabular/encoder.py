@@ -82,11 +82,9 @@ class Encoder:
             default_value=-1,
         )
         signature = [tf.TensorSpec((None, len(columns)), tf.string)]
-        self._kept: NDArray[np.int32] | None = None
-        self._encode = tf.function(self.encode, input_signature=signature, autograph=False)
-        self._kept = kept = self._varying(cells)
-        self._encode = tf.function(self.encode, input_signature=signature, autograph=False)
-        self.owners: NDArray[np.int32] = np.array(owners, np.int32)[kept]
+        self._all = tf.function(self._encode_all, input_signature=signature, autograph=False)
+        self._kept = self._varying(cells)
+        self.owners: NDArray[np.int32] = np.array(owners, np.int32)[self._kept]
         self.width = len(self.owners)
         self.places = sum(bag.length for bag in self._bags)
         self.words = len(self._token_weights)
@@ -97,12 +95,15 @@ class Encoder:
 
     def encode(self, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """String (row, column), as in a csv, to dense float32 (row, width) and ids int32 (row, places)."""
+        dense, ids = self._encode_all(rows)
+        return tf.gather(dense, tf.constant(self._kept), axis=1), ids
+
+    def _encode_all(self, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """With the dense features that tell nothing."""
         cells = parsing.clean(rows)
         count = tf.shape(cells)[0]
         blocks = [block(cells) for block in self._blocks]
         dense = tf.concat(blocks, axis=1) if blocks else tf.zeros((count, 0), tf.float32)
-        if self._kept is not None:
-            dense = tf.gather(dense, tf.constant(self._kept), axis=1)
         ids = [block(cells) for block in self._id_blocks]
         return dense, tf.concat(ids, axis=1) if ids else tf.zeros((count, 0), tf.int32)
 
@@ -123,8 +124,8 @@ class Encoder:
         ids = np.empty((len(cells), self.places), np.int32)
         for start in range(0, len(cells), _CHUNK_ROWS):
             piece = slice(start, start + _CHUNK_ROWS)
-            of_piece = self._encode(tf.constant(cells[piece]))
-            dense[piece], ids[piece] = (part.numpy() for part in of_piece)
+            of_all, of_ids = self._all(tf.constant(cells[piece]))
+            dense[piece], ids[piece] = of_all.numpy()[:, self._kept], of_ids.numpy()
         return Features(dense, ids)
 
     # -- fitting ------------------------------------------------------------------------------
@@ -141,7 +142,7 @@ class Encoder:
         least: NDArray[np.float32] | None = None
         greatest = least
         for start in range(0, len(cells), _CHUNK_ROWS):
-            dense = self._encode(tf.constant(cells[start : start + _CHUNK_ROWS]))[0].numpy()
+            dense = self._all(tf.constant(cells[start : start + _CHUNK_ROWS]))[0].numpy()
             low, high = dense.min(axis=0), dense.max(axis=0)
             least = low if least is None else np.minimum(least, low)
             greatest = high if greatest is None else np.maximum(greatest, high)

@@ -1,7 +1,8 @@
-"""Fits the parts of a model to a prepared table: the linear part and its baselines, then the networks, in stages.
+"""Fits the parts of a model to a prepared table: the linear part and its baselines, then the networks.
 
-With rows held out there is one stage. Without, a first one keeps some aside all the same, to find how many epochs do
-good and how to blend, and a second one learns from all rows as that was found.
+What is chosen (how strongly the linear part is held back, the best epoch, how both are blended) is chosen by answers
+for rows that were not learned from: those held out, by which the model is no worse than its linear baseline then.
+Where none are held out, the training rows lie in folds, and each member of the network leaves one of them out.
 """
 
 import json
@@ -11,22 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlmodeler_site.compute.run_folder import RunFolder
-from jobs.algorithms.progress import recover_checkpoint, tell
+from jobs.algorithms.progress import tell
 from jobs.algorithms.tabular import linear
 from jobs.algorithms.tabular.encoder import Features
 from jobs.algorithms.tabular.importance import permutation_importance
-from jobs.algorithms.tabular.learner import Learner, read_state
+from jobs.algorithms.tabular.learner import Learner
 from jobs.algorithms.tabular.loop import Loop, Outcome, Parts, Recipe
 from jobs.algorithms.tabular.model import NumberScale, TableModel, linear_answers
 from jobs.algorithms.tabular.network import Network
-from jobs.algorithms.tabular.prepared import Prepared, split
+from jobs.algorithms.tabular.prepared import Prepared
 from jobs.algorithms.tabular.scores import Truth
 from jobs.algorithms.tabular.settings import Settings
 
 # Training rows -> networks in the group: small tables gain most from an average, large ones cost most.
 _MEMBERS = ((20_000, 8), (200_000, 4))
 _FEWEST_MEMBERS = 2
-_SEARCHED_SHARE = 0.2
+_MEMBERS_PER_FOLD = 2
+# At most so many rows that lie in folds are asked after each epoch.
+_MOST_JUDGED = 20_000
 
 
 class Fitting:
@@ -51,21 +54,43 @@ class Fitting:
     def run_to_end(self) -> tuple[TableModel, Outcome]:
         """The trained model, and what the loop came to."""
         prepared, settings = self._prepared, self._settings
-        if len(prepared.held_out):
-            recipe = self._recipe(
-                len(prepared.train),
-                epochs=settings.epochs,
-                patience=settings.patience if settings.early_stopping else None,
-                keeps_best=settings.early_stopping,
-            )
-            return self._stage("train", recipe, prepared.train, prepared.held_out)
-        found = self._found()
-        if found is None:
-            found = self._search()
-        share, epoch, epochs = found["share"], found["epoch"], found["epochs"]
-        recipe = self._recipe(len(prepared.train), epochs=epoch, share=share)
-        nothing = prepared.held_out
-        return self._stage("all_rows", recipe, prepared.train, nothing, before=epochs, progress=(0.5, 1.0), found=found)
+        encoder, train = prepared.encoder, prepared.train
+        members = _members(len(train))
+        folds = self._folds(members)
+        fitted, rows = self._fit_linear(folds)
+        network = Network(
+            members=members,
+            width=encoder.width,
+            words=encoder.words,
+            bags=encoder.bags,
+            outputs=self._outputs,
+            hidden_layers=settings.hidden_layers,
+            hidden_units=settings.hidden_units,
+            seed=self._seed,
+        )
+        learner = Learner(
+            network,
+            encoder,
+            prepared.features,
+            self._truth.targets,
+            self._truth.weights,
+            folds,
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            dropout_rate=settings.dropout_rate,
+            seed=self._seed,
+        )
+        recipe = Recipe(
+            epochs=settings.epochs,
+            batch_size=settings.rows_per_step(len(train)),
+            learning_rate=settings.learning_rate,
+            patience=settings.patience if settings.early_stopping else None,
+            keeps_best=settings.early_stopping,
+        )
+        parts = self._parts(fitted, rows)
+        loop = Loop(self._run, recipe, learner, self._truth, parts, identity=self._identity, seed=self._seed)
+        outcome = loop.run_to_end()
+        return TableModel(encoder, fitted.linear, network, share=outcome.share, scale=self._scale), outcome
 
     def importance(self, model: TableModel) -> list[dict[str, Any]]:
         """Of the columns, on what is held out, or else on what was learned from."""
@@ -85,104 +110,56 @@ class Fitting:
             seed=self._seed,
         )
 
-    # -- stages -------------------------------------------------------------------------------
+    def _folds(self, members: int) -> NDArray[np.int32]:
+        """The fold of each training row, each class dealt out evenly; -1 where rows are held out."""
+        prepared = self._prepared
+        folds = np.full(len(prepared.target.values), -1, np.int32)
+        if len(prepared.held_out):
+            return folds
+        count = max(members // _MEMBERS_PER_FOLD, 2)
+        shuffled = np.random.default_rng((self._seed, 7)).permutation(prepared.train)
+        if prepared.target.is_classification:
+            shuffled = shuffled[np.argsort(prepared.target.values[shuffled], kind="stable")]
+        folds[shuffled] = np.arange(len(shuffled)) % count
+        return folds
 
-    def _found(self) -> dict[str, Any] | None:
-        """What the first stage found, where a checkpoint of the second one tells it."""
-        recover_checkpoint(self._run)
-        try:
-            state = read_state(self._run.checkpoint)
-        except ValueError:
-            return None
-        is_ours = all(state.get(name) == value for name, value in self._identity.items())
-        found: dict[str, Any] | None = state.get("found") if is_ours else None
-        return found or None
-
-    def _search(self) -> dict[str, Any]:
-        target = self._prepared.target
-        train, aside = split(target, share=_SEARCHED_SHARE, seed=self._seed)
-        tell(self._run, f"Finding how many epochs do good, on {len(aside)} rows kept aside for the time being")
-        settings = self._settings
-        recipe = self._recipe(len(train), epochs=settings.epochs, patience=settings.patience, keeps_best=True)
-        _model, outcome = self._stage("search", recipe, train, aside, progress=(0.0, 0.5))
-        return {"share": outcome.share, "epoch": outcome.epoch, "epochs": outcome.epochs, "metrics": outcome.metrics}
-
-    def _recipe(self, rows: int, **values: Any) -> Recipe:
-        return Recipe(
-            batch_size=self._settings.rows_per_step(rows), learning_rate=self._settings.learning_rate, **values
-        )
-
-    def _stage(
-        self, stage: str, recipe: Recipe, train: NDArray[np.int64], held_out: NDArray[np.int64], **options: Any
-    ) -> tuple[TableModel, Outcome]:
-        prepared, settings = self._prepared, self._settings
-        encoder = prepared.encoder
-        fitted = self._fit_linear(train, measured=held_out if len(held_out) else train)
-        network = Network(
-            members=_members(len(train)),
-            width=encoder.width,
-            words=encoder.words,
-            bags=encoder.bags,
-            outputs=self._outputs,
-            hidden_layers=settings.hidden_layers,
-            hidden_units=settings.hidden_units,
-            seed=self._seed,
-        )
-        learner = Learner(
-            network,
-            encoder,
-            prepared.features,
-            self._truth.targets,
-            self._truth.weights,
-            learning_rate=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            dropout_rate=settings.dropout_rate,
-            seed=self._seed,
-        )
-        answered = linear_answers(encoder, fitted, prepared.features, is_classification=self._scale is None)
-        loop = Loop(
-            self._run,
-            recipe,
-            learner,
-            self._truth,
-            Parts(train, held_out, answered),
-            stage=stage,
-            identity=self._identity,
-            seed=self._seed,
-            **options,
-        )
-        outcome = loop.run_to_end()
-        return TableModel(encoder, fitted, network, share=outcome.share, scale=self._scale), outcome
-
-    def _fit_linear(self, train: NDArray[np.int64], *, measured: NDArray[np.int64]) -> linear.Linear:
-        """The linear part; its baselines are measured beside it."""
+    def _fit_linear(self, folds: NDArray[np.int32]) -> tuple[linear.Fitted, NDArray[np.int64]]:
+        """The linear part, and the rows that it was fitted on; its baselines are measured beside it."""
         tell(self._run, "Fitting the linear part")
-        encoder, truth = self._prepared.encoder, self._truth
-        rows = train[linear.fitted_rows(len(train), seed=self._seed)]
-        matrix = self._matrix(rows)
+        prepared, truth = self._prepared, self._truth
+        width = prepared.encoder.width
+        rows = prepared.train[linear.fitted_rows(len(prepared.train), seed=self._seed)]
+        measured = prepared.held_out if len(prepared.held_out) else prepared.train
+        measured = measured[linear.fitted_rows(len(measured), seed=self._seed)]
+        asked = linear.HeldOut(self._matrix(measured), truth.of(measured))
+        judge = asked if len(prepared.held_out) else folds[rows]
+        matrix, of_rows = self._matrix(rows), truth.of(rows)
         if truth.is_classification:
-            fitted, baselines = linear.fit_classifier(
-                matrix,
-                truth.targets[rows],
-                classes=self._outputs,
-                width=encoder.width,
-                balanced=self._settings.class_weight == "balanced",
-                seed=self._seed,
+            is_balanced = self._settings.class_weight == "balanced"
+            fitted = linear.fit_classifier(
+                matrix, of_rows, classes=self._outputs, width=width, balanced=is_balanced, judge=judge
             )
         else:
-            fitted, baselines = linear.fit_regressor(
-                matrix, truth.targets[rows].astype(np.float64), width=encoder.width, seed=self._seed
-            )
-        measured = measured[linear.fitted_rows(len(measured), seed=self._seed)]
-        of_measured, matrix = truth.of(measured), self._matrix(measured)
-        self.baselines = [
-            {"name": baseline.name, **of_measured.scores(baseline.answers(matrix, outputs=self._outputs))}
-            for baseline in baselines
-        ]
-        for baseline in self.baselines:
-            name, value = ("accuracy", baseline["accuracy"]) if truth.is_classification else ("R2", baseline["r2"])
-            tell(self._run, f"Baseline {baseline['name']}: {name} {value:.4f}")
-        return fitted
+            fitted = linear.fit_regressor(matrix, of_rows, width=width, judge=judge)
+        for baseline in fitted.baselines:
+            scores = asked.truth.scores(baseline.answers(asked.matrix, outputs=self._outputs))
+            self.baselines.append({"name": baseline.name, **scores})
+            name, value = ("accuracy", scores["accuracy"]) if truth.is_classification else ("R2", scores["r2"])
+            tell(self._run, f"Baseline {baseline.name}: {name} {value:.4f}")
+        return fitted, rows
+
+    def _parts(self, fitted: linear.Fitted, rows: NDArray[np.int64]) -> Parts:
+        prepared = self._prepared
+        answered = linear_answers(
+            prepared.encoder, fitted.linear, prepared.features, is_classification=self._scale is None
+        )
+        judged, of_judged = prepared.held_out, answered[prepared.held_out]
+        if fitted.unseen is not None:
+            chosen = np.arange(len(rows))
+            if len(rows) > _MOST_JUDGED:
+                chosen = np.sort(np.random.default_rng((self._seed, 8)).choice(len(rows), _MOST_JUDGED, replace=False))
+            judged, of_judged = rows[chosen], fitted.unseen[chosen]
+        return Parts(prepared.train, prepared.held_out, answered, judged, of_judged, fitted.unseen is not None)
 
     def _matrix(self, rows: NDArray[np.int64]) -> Any:
         features = self._of(rows)

@@ -3,7 +3,7 @@
 import json
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ _ANSWERED_AT_ONCE = 8192
 class Learner:
     """A network and its AdamW over the features of all rows.
 
-    `targets` are int32 classes or float32 standardised numbers, `weights` float32, one for each row of `features`.
+    `targets` are int32 classes or float32 standardised numbers, `weights` float32, `folds` int32 or -1, one for each
+    row of `features`. A member of the network does not learn from one of the folds, so that it can be asked about it.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Learner:
         features: Features,
         targets: NDArray[Any],
         weights: NDArray[np.float32],
+        folds: NDArray[np.int32],
         *,
         learning_rate: float,
         weight_decay: float,
@@ -47,23 +49,31 @@ class Learner:
         self._optimizer.exclude_from_weight_decay(var_names=["bias"])
         self._optimizer.build(network.variables)
         self._variables = [variable.value for variable in network.variables]
-        self._data = tuple(tf.constant(part) for part in (features.dense, features.ids, targets, weights))
+        self._data = tuple(tf.constant(part) for part in (features.dense, features.ids, targets, weights, folds))
+        self._aside = tf.constant(np.arange(network.members) % max(int(folds.max()) + 1, 1), tf.int32)
         rows, number = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((), tf.int32)
         # jit_compile: XLA takes twice the time on a CPU. autograph: the one loop is written as such.
         options: dict[str, Any] = {"autograph": False, "jit_compile": False}
         self._steps = tf.function(self._learn, input_signature=[rows, number, number], **options)
         self._answered = tf.function(self._answer, input_signature=[rows], **options)
+        self._unseen = tf.function(self._answer_unseen, input_signature=[rows], **options)
 
     def learn(self, rows: NDArray[np.int32], *, batch_size: int, first_step: int) -> float:
         """Take a step for each `batch_size` of the rows, in their order; answers the mean of the losses."""
         return float(self._steps(rows, batch_size, first_step))
 
     def answer(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The mean answer of the networks: probabilities (row, class), or standardised numbers (row,)."""
-        pieces = [
-            self._answered(rows[start : start + _ANSWERED_AT_ONCE].astype(np.int32)).numpy()
-            for start in range(0, len(rows), _ANSWERED_AT_ONCE)
-        ]
+        """The mean answer of the members: probabilities (row, class), or standardised numbers (row,)."""
+        return self._in_pieces(self._answered, rows)
+
+    def answer_unseen(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The mean answer of those members that do not learn from the row's fold; each row is of one."""
+        return self._in_pieces(self._unseen, rows)
+
+    @staticmethod
+    def _in_pieces(answered: Callable[[NDArray[np.int32]], Any], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        starts = range(0, len(rows), _ANSWERED_AT_ONCE)
+        pieces = [answered(rows[start : start + _ANSWERED_AT_ONCE].astype(np.int32)).numpy() for start in starts]
         return np.concatenate(pieces)
 
     def weights(self) -> list[NDArray[np.float32]]:
@@ -116,17 +126,25 @@ class Learner:
         outputs = self._network.outputs(*self._of(rows))
         return tf.reduce_mean(answers(outputs, is_classification=self._is_classification), axis=0)
 
+    def _answer_unseen(self, rows: tf.Tensor) -> tf.Tensor:
+        outputs = self._network.outputs(*self._of(rows))
+        of_members = answers(outputs, is_classification=self._is_classification)
+        counts = tf.cast(tf.equal(self._aside[:, None], tf.gather(self._data[4], rows)[None]), tf.float32)
+        shares = counts / tf.reduce_sum(counts, axis=0)
+        return tf.reduce_sum(of_members * (shares[..., None] if self._is_classification else shares), axis=0)
+
     def _loss(self, rows: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         """The mean over the rows of the losses of all networks, each by itself, summed over the networks."""
         key = tf.stack([step, tf.constant(self._seed % 2**31, tf.int32)])
         outputs = self._network.outputs(*self._of(rows), dropout=self._dropout_rate, key=key)
-        targets, weights = (tf.gather(part, rows) for part in self._data[2:])
+        targets, weights, folds = (tf.gather(part, rows) for part in self._data[2:])
+        is_learned = tf.cast(tf.not_equal(self._aside[:, None], folds[None]), tf.float32)
         if self._is_classification:
             members = tf.broadcast_to(targets[None], tf.shape(outputs)[:2])
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=members, logits=outputs)
         else:
             losses = tf.square(outputs[..., 0] - targets[None])
-        return tf.reduce_sum(losses * weights[None]) / tf.cast(tf.shape(rows)[0], tf.float32)
+        return tf.reduce_sum(losses * weights[None] * is_learned) / tf.cast(tf.shape(rows)[0], tf.float32)
 
     def _learn(self, rows: tf.Tensor, batch_size: tf.Tensor, first_step: tf.Tensor) -> tf.Tensor:
         steps = (tf.shape(rows)[0] + batch_size - 1) // batch_size
@@ -142,11 +160,6 @@ class Learner:
         start = (tf.constant(0), tf.constant(0.0))
         _number, total = tf.while_loop(lambda number, _total: number < steps, one, start, parallel_iterations=1)
         return total / tf.cast(steps, tf.float32) / self._network.members
-
-
-def read_state(folder: Path) -> dict[str, Any]:
-    """The state alone of what `Learner.save` wrote; ValueError when there is none that can be read."""
-    return _read(folder)[0]
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

@@ -20,34 +20,43 @@ from jobs.algorithms.tabular.scores import Truth, best_share, blended
 
 # After each epoch the training loss is measured on so many of the training rows.
 _MEASURED_ROWS = 10_000
+_STAGE = "train"
 _SECONDS_BETWEEN_STOPS = 0.3
-_EVEN_SHARE = 0.5  # of the networks in the blend, where nothing is held out to choose it by
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the loop learns. `share` of the networks in the blend, None: the best one on what is held out."""
+    """How the loop learns. `patience` None: it does not stop early."""
 
     epochs: int
     batch_size: int
     learning_rate: float
     patience: int | None = None
     keeps_best: bool = False
-    share: float | None = None
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Indexes of the rows that are learned from and measured on, and what the linear part answers for all rows."""
+    """Which rows are for what, and what the linear part answers.
+
+    Attributes:
+        train, held_out: indexes of the rows that are learned from and that are measured on.
+        linear: answers for all rows.
+        judged: indexes of the rows that the best epoch and the blend are chosen by. linear_judged: answers for them.
+        is_unseen: they are training rows, of each of which the answers are asked that were made without it.
+    """
 
     train: NDArray[np.int64]
     held_out: NDArray[np.int64]
     linear: NDArray[Any]
+    judged: NDArray[np.int64]
+    linear_judged: NDArray[Any]
+    is_unseen: bool
 
 
 @dataclass
 class Best:
-    """The best epoch: its share of the networks, its loss on what is held out, its metrics."""
+    """The best epoch: its share of the networks, its loss on the rows that judge it, its metrics."""
 
     epoch: int
     share: float
@@ -62,7 +71,8 @@ class _Position:
     epoch: int = 0
     step: int = 0
     seconds: float = 0.0
-    share: float = _EVEN_SHARE
+    share: float = 0.0
+    loss: float = math.inf
     metrics: dict[str, float] = field(default_factory=dict)
     best: Best | None = None
     waited: int = 0
@@ -84,12 +94,7 @@ class Outcome:
 
 
 class Loop:
-    """Trains the networks of one stage. A checkpoint of another `identity` is refused.
-
-    Args:
-        before: epochs of earlier stages: the events number on. `progress`: where the stage begins and ends, 0..1.
-        found: what earlier stages found, kept in the checkpoint (JSON).
-    """
+    """Trains the networks. A checkpoint of another `identity` is refused."""
 
     def __init__(
         self,
@@ -99,24 +104,16 @@ class Loop:
         truth: Truth,
         parts: Parts,
         *,
-        stage: str,
         identity: dict[str, Any],
         seed: int,
-        before: int = 0,
-        progress: tuple[float, float] = (0.0, 1.0),
-        found: dict[str, Any] | None = None,
     ) -> None:
         self._run = run
         self._recipe = recipe
         self._learner = learner
         self._truth = truth
         self._parts = parts
-        self._stage = stage
-        self._identity = {**identity, "stage": stage}
+        self._identity = identity
         self._seed = seed
-        self._before = before
-        self._progress = progress
-        self._found = found or {}
         self._at = _Position()
         self._best_weights: list[NDArray[np.float32]] = []
         self._steps = math.ceil(len(parts.train) / recipe.batch_size)
@@ -147,7 +144,7 @@ class Loop:
         if self._recipe.keeps_best and best is not None:
             self._learner.set_weights(self._best_weights)
             if best.epoch != at.epoch:
-                tell(self._run, f"The weights of epoch {self._before + best.epoch} are kept, the best one")
+                tell(self._run, f"The weights of epoch {best.epoch} are kept, the best one")
             return Outcome(best.share, best.epoch, at.epoch, best.metrics)
         return Outcome(at.share, at.epoch, at.epoch, at.metrics)
 
@@ -158,7 +155,7 @@ class Loop:
 
     def _one_epoch(self) -> None:
         at, size = self._at, self._recipe.batch_size
-        order = epoch_order(self._parts.train, seed=self._seed, epoch=self._before + at.epoch + 1).astype(np.int32)
+        order = epoch_order(self._parts.train, seed=self._seed, epoch=at.epoch + 1).astype(np.int32)
         while at.step < self._steps:
             started = time.monotonic()
             rows = order[at.step * size : (at.step + self._steps_at_once) * size]
@@ -189,8 +186,8 @@ class Loop:
             "memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         }
         self._monitor.epoch(
-            self._before + at.epoch,
-            stage=self._stage,
+            at.epoch,
+            stage=_STAGE,
             step=at.epoch * self._steps,
             metrics=at.metrics | running,
             seconds=at.seconds + time.monotonic() - started,
@@ -199,37 +196,35 @@ class Loop:
         self._monitor.step(self._fraction())
 
     def _measure(self) -> dict[str, float]:
-        """The scores of the blend as it is now; its share is chosen on what is held out."""
-        held_out = self._parts.held_out
-        if len(held_out):
-            truth, linear = self._truth.of(held_out), self._parts.linear[held_out]
-            network = self._learner.answer(held_out)
-            self._at.share = best_share(linear, network, truth) if self._recipe.share is None else self._recipe.share
-            measured = truth.scores(blended(linear, network, self._at.share))
-        else:
-            self._at.share = _EVEN_SHARE if self._recipe.share is None else self._recipe.share
-            measured = {}
-        network = self._learner.answer(self._measured)
-        scores = self._truth.of(self._measured).scores(
-            blended(self._parts.linear[self._measured], network, self._at.share)
-        )
-        return scores | {f"val_{name}": value for name, value in measured.items()}
+        """The scores of the best blend as of now; how it is judged is left in the position."""
+        at, parts = self._at, self._parts
+        network = (self._learner.answer_unseen if parts.is_unseen else self._learner.answer)(parts.judged)
+        truth = self._truth.of(parts.judged)
+        at.share = best_share(parts.linear_judged, network, truth)
+        at.loss = truth.loss(blended(parts.linear_judged, network, at.share))
+        scores = self._scores(self._measured)
+        if len(parts.held_out):
+            scores |= {f"val_{name}": value for name, value in self._scores(parts.held_out).items()}
+        return scores
+
+    def _scores(self, rows: NDArray[np.int64]) -> dict[str, float]:
+        answered = blended(self._parts.linear[rows], self._learner.answer(rows), self._at.share)
+        return self._truth.of(rows).scores(answered)
 
     def _compare(self) -> None:
         at = self._at
-        loss = at.metrics.get("val_loss", at.metrics["loss"])
-        self._check_loss(loss)
-        if at.best is not None and loss >= at.best.loss:
+        self._check_loss(at.loss)
+        if at.best is not None and at.loss >= at.best.loss:
             at.waited += 1
             return
-        at.best, at.waited = Best(at.epoch, at.share, loss, dict(at.metrics)), 0
+        at.best, at.waited = Best(at.epoch, at.share, at.loss, dict(at.metrics)), 0
         if self._recipe.keeps_best:
             self._best_weights = self._learner.weights()
 
     def _fraction(self) -> float:
-        done = 1.0 if self._is_over() else (self._at.epoch + self._at.step / self._steps) / self._recipe.epochs
-        begins, ends = self._progress
-        return begins + (ends - begins) * done
+        if self._is_over():
+            return 1.0
+        return (self._at.epoch + self._at.step / self._steps) / self._recipe.epochs
 
     def _check_loss(self, loss: float) -> None:
         if math.isfinite(loss):
@@ -237,7 +232,7 @@ class Loop:
         raise RunError(
             _(
                 "The loss became infinite or NaN at epoch %(epoch)d; lower learning_rate (%(rate)g was given).",
-                epoch=self._before + self._at.epoch + 1,
+                epoch=self._at.epoch + 1,
                 rate=self._recipe.learning_rate,
             ),
             reason="diverged",
@@ -246,7 +241,7 @@ class Loop:
     # -- checkpoints --------------------------------------------------------------------------
 
     def _save(self, folder: Path) -> None:
-        state = {**self._identity, "position": asdict(self._at), "found": self._found}
+        state = {**self._identity, "position": asdict(self._at)}
         self._learner.save(folder, state, best=self._best_weights)
 
     def _resume(self) -> None:

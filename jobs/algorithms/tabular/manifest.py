@@ -71,7 +71,7 @@ TABULAR = Manifest(
         Hyperparameter(
             name="learning_rate",
             type="float",
-            default=0.001,
+            default=0.002,
             minimum=1e-8,
             maximum=10,
             title=gettext_noop("Learning rate"),

@@ -1,5 +1,6 @@
 """How good answers are, and the blend of two answers that is best."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,14 +31,24 @@ class Truth:
     def of(self, rows: NDArray[np.int64]) -> "Truth":
         return Truth(self.targets[rows], self.weights[rows], self.deviation)
 
-    def loss(self, answers: NDArray[Any]) -> float:
-        """Mean cross-entropy of probabilities (row, class), or mean square of the error of numbers (row,)."""
+    def losses(self, answers: NDArray[Any]) -> NDArray[Any]:
+        """Of each row: cross-entropy of probabilities (row, class), or square of the error of numbers (row,)."""
         if self.is_classification:
             of_target = answers[np.arange(len(answers)), self.targets]
-            losses = -np.log(np.maximum(of_target, _LEAST_PROBABILITY))
+            losses: NDArray[Any] = -np.log(np.maximum(of_target, _LEAST_PROBABILITY))
         else:
             losses = np.square(answers - self.targets)
-        return float(np.average(losses, weights=self.weights))
+        weighted: NDArray[Any] = losses * self.weights
+        return weighted
+
+    def loss(self, answers: NDArray[Any]) -> float:
+        return float(self.losses(answers).sum(dtype=np.float64) / self.weights.sum(dtype=np.float64))
+
+    def is_better(self, answers: NDArray[Any], than: NDArray[Any]) -> bool:
+        """Whether answers have less loss beyond doubt (a standard error), and are right no less often."""
+        gains = self.losses(than) - self.losses(answers)
+        is_sure = gains.mean() > gains.std() / math.sqrt(len(gains))
+        return bool(is_sure) and self.quality(answers) >= self.quality(than)
 
     def scores(self, answers: NDArray[Any]) -> dict[str, float]:
         """Loss and accuracy; or loss (of standardised numbers), R2 and mean absolute error."""
@@ -61,6 +72,7 @@ def blended(linear: NDArray[Any], network: NDArray[Any], share: float) -> NDArra
 
 
 def best_share(linear: NDArray[Any], network: NDArray[Any], truth: Truth) -> float:
-    """The share of the network in the blend that has the least loss; in doubt the linear part."""
-    losses = [truth.loss(blended(linear, network, share)) for share in _SHARES]
-    return float(_SHARES[int(np.argmin(losses))])
+    """The share of the network in the blend with the least loss, 0 where that is not better than the linear part."""
+    answers = {float(share): blended(linear, network, share) for share in _SHARES}
+    best = min(answers, key=lambda share: truth.loss(answers[share]))
+    return best if truth.is_better(answers[best], than=linear) else 0.0

@@ -20,6 +20,7 @@ def train(run: RunFolder) -> None:
     files = read_files(run.path / spec["table"])
     tell(run, "Loading TensorFlow")
     load_tensorflow(run.path / "tensorflow.log")
+    from jobs.algorithms.tabular.evaluation import measure_own_rows
     from jobs.algorithms.tabular.export import export_bundle
     from jobs.algorithms.tabular.fitting import Fitting
     from jobs.algorithms.tabular.prepared import prepare
@@ -45,6 +46,8 @@ def train(run: RunFolder) -> None:
             metrics=outcome.metrics,
         )
         importance = fitting.importance(model)
+        tell(run, "Measuring the model")
+        measure_own_rows(run, files, prepared, baselines=fitting.baselines, seed=seed, threads=threads)
     record = {
         **hardware_and_versions(),
         "threads": threads,
