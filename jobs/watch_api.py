@@ -75,9 +75,7 @@ class WatchActions:
         operation_id="trainings_logs",
         parameters=[
             OpenApiParameter("offset", int, description="the X-Next-Offset of the last answer"),
-            OpenApiParameter(
-                "last", int, description="instead: about so many bytes of its end, from a line's start"
-            ),
+            OpenApiParameter("last", int, description="instead: about so many bytes of its end, from a line's start"),
             OpenApiParameter("before", int, description="with last: of what is before this byte"),
             OpenApiParameter("download", bool, description="instead: all of it, as a file"),
         ],
