@@ -2,18 +2,29 @@
 
 from typing import Any
 
+from dlmodeler_site.compute.run_folder import RunError
+from dlmodeler_site.sentences import Sentence as _
+
 
 def strategy(gpus: int) -> Any:
     """The `tf.distribute.Strategy` for so many GPUs: one device as TensorFlow chooses it, or each of several the same.
 
     Raises:
-        RuntimeError: TensorFlow sees fewer GPUs.
+        RunError: TensorFlow sees fewer GPUs.
     """
     import tensorflow as tf
 
     seen = tf.config.list_logical_devices("GPU")
     if gpus > len(seen):
-        raise RuntimeError(f"{gpus} GPUs were given, but TensorFlow sees {len(seen)}.")
+        raise RunError(
+            _(
+                "The training was given %(gpus)d GPUs, but TensorFlow sees %(seen)d. "
+                "The operator installs what it needs to see them with “make setup GPU=1”.",
+                gpus=gpus,
+                seen=len(seen),
+            ),
+            reason="no_gpu",
+        )
     if gpus < 2:
         return tf.distribute.get_strategy()
     return mirrored([device.name for device in seen[:gpus]])
