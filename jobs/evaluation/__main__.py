@@ -3,10 +3,8 @@
 import logging
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +13,17 @@ from dlmodeler_site.compute.in_order import map_in_order
 from dlmodeler_site.compute.row_file import Row, RowFile
 from dlmodeler_site.compute.run_folder import RunError, RunFolder, StopRequested, read_jsonl
 from dlmodeler_site.sentences import Sentence as _
+from dlmodeler_site.sentences import from_json, joined
 from jobs.algorithms.runtime import thread_count
+from jobs.bundles.bundle import ImageInput
+from jobs.evaluation.image_samples import ImageSamples
 from jobs.evaluation.results import ROWS, write_summary
-from jobs.evaluation.rows import classification_rows, unreadable_row
-from jobs.evaluation.samples import LabelMap, Sample
-from jobs.evaluation.served import ServedModel, load_served, read_fitted
+from jobs.evaluation.samples import Samples
+from jobs.evaluation.served import ServedModel, load_served
+from jobs.evaluation.table_samples import TableSamples
 
 CHECKPOINT_EVERY_S = 10.0
 PROGRESS_EVERY_S = 0.5
-_CHUNK = 8
 _NAMED = 10
 
 
@@ -32,18 +32,18 @@ def evaluate(run: RunFolder) -> None:
     spec = run.spec
     threads = thread_count(spec["threads"])
     manifest = run.path / spec["samples"]
-    total = sum(1 for _line in read_jsonl(manifest))
-    if not total:
+    if next(read_jsonl(manifest), None) is None:
         raise RunError(_("There is no labelled sample to measure the model on."), reason="no_samples")
     folder = run.output / "evaluation"
     started = time.monotonic()
     with RowFile(run, folder / ROWS) as results, ThreadPoolExecutor(threads) as workers:
         served = load_served(Path(spec["bundle"]), threads=threads)
-        labels = LabelMap(served.bundle.labels)
+        samples = _samples(served, manifest)
+        total = samples.total
         next_checkpoint, next_progress = time.monotonic() + CHECKPOINT_EVERY_S, 0.0
-        answer = partial(_answer, served, labels)
+        chunks = samples.chunks(start=results.rows)
         try:
-            for rows in map_in_order(workers, answer, _chunks(manifest, start=results.rows), ahead=2 * threads):
+            for rows in map_in_order(workers, samples.answer, chunks, ahead=2 * threads):
                 results.add(rows)
                 if time.monotonic() >= next_progress:
                     run.progress(results.rows / total)
@@ -63,45 +63,36 @@ def evaluate(run: RunFolder) -> None:
         part=spec["part"],
         of=total,
         started=started - max(before, 0.0),
-        paths=partial(_paths, manifest),
+        paths=samples.paths,
         threads=threads,
     )
     if not summary["samples"]:
-        raise _nothing_measured(served, summary)
+        raise _nothing_measured(served, summary, next(read_jsonl(folder / ROWS)))
     run.progress(1.0)
     run.finish(summary=summary)
 
 
-def _chunks(manifest: Path, *, start: int) -> Iterator[list[Row]]:
-    rows = islice(read_jsonl(manifest), start, None)
-    while chunk := list(islice(rows, _CHUNK)):
-        yield chunk
+def _samples(served: ServedModel, manifest: Path) -> Samples:
+    if isinstance(served.bundle.input, ImageInput):
+        return ImageSamples(served, manifest)
+    return TableSamples(served, manifest)
 
 
-def _answer(served: ServedModel, labels: LabelMap, chunk: list[Row]) -> list[Row]:
-    """One row for each sample, in order."""
-    samples = [Sample(row["id"], row["name"], row["label"], labels.index(row["label"])) for row in chunk]
-    read = [read_fitted(served.bundle, Path(row["path"])) for row in chunk]
-    sound = [(sample, pixels) for sample, pixels in zip(samples, read, strict=True) if not isinstance(pixels, str)]
-    answered: Iterator[Row] = iter(())
-    if sound:
-        probabilities = served.answer([pixels for _sample, pixels in sound])
-        answered = iter(classification_rows([sample for sample, _pixels in sound], probabilities, served.bundle.labels))
-    return [
-        unreadable_row(sample, pixels) if isinstance(pixels, str) else next(answered)
-        for sample, pixels in zip(samples, read, strict=True)
-    ]
-
-
-def _paths(manifest: Path, places: Sequence[int]) -> dict[int, Path]:
-    wanted = set(places)
-    return {place: Path(row["path"]) for place, row in enumerate(read_jsonl(manifest)) if place in wanted}
-
-
-def _nothing_measured(served: ServedModel, summary: dict[str, Any]) -> RunError:
+def _nothing_measured(served: ServedModel, summary: dict[str, Any], first: Row) -> RunError:
     if summary["unreadable"]["count"] == summary["of"]:
-        return RunError(
+        parts = [
             _("Not one of the %(count)d samples can be read. Choose data with sound files.", count=summary["of"]),
+            _("The first, %(name)s: %(why)s", name=first["name"], why=from_json(first["error"])),
+        ]
+        return RunError(joined(" ", parts), reason="nothing_measured")
+    if served.bundle.task == "regression":
+        return RunError(
+            _(
+                "Not one of the %(count)d rows has a number in the target column %(column)s. "
+                "Choose data that tells it.",
+                count=summary["of"],
+                column=repr(served.bundle.table.target),
+            ),
             reason="nothing_measured",
         )
     known = [str(label.class_name or label.label) for label in served.bundle.labels]

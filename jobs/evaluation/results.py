@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.inspection.images import ImageError, fit_rgb, read_rgb
-from dlmodeler_site.compute.run_folder import read_jsonl, write_json
+from dlmodeler_site.compute.run_folder import read_json, read_jsonl, write_json
 from jobs.bundles.bundle import ImageInput
 from jobs.bundles.errors import BundleError
 from jobs.bundles.explainer import Explainer, can_explain, painted
@@ -62,6 +62,11 @@ def write_summary(
     summary["seconds"] = round(time.monotonic() - started, 3)
     write_json(folder / SUMMARY, summary)
     return summary
+
+
+def add_to_summary(folder: Path, **more: Any) -> None:
+    """Have the summary in `folder` tell more."""
+    write_json(folder / SUMMARY, read_json(folder / SUMMARY) | more)
 
 
 def _draw(folder: Path, served: ServedModel, worst: list[dict[str, Any]], paths: PathsOf, threads: int) -> None:

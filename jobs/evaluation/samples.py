@@ -1,9 +1,11 @@
 """The samples that a model is measured on, and what their labels are called in its bundle."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
+from dlmodeler_site.compute.row_file import Row
 from jobs.bundles.bundle import Label
 
 
@@ -15,6 +17,21 @@ class Sample:
     name: str
     label: Any
     target: int | None
+
+
+class Samples(Protocol):
+    """All samples of an evaluation, in order; what a chunk is made of is theirs alone."""
+
+    total: int
+
+    def chunks(self, *, start: int) -> Iterator[list[Any]]:
+        """Those from place `start` on."""
+
+    def answer(self, chunk: list[Any]) -> list[Row]:
+        """One row for each sample of the chunk, in order; called by several threads."""
+
+    def paths(self, places: Sequence[int]) -> dict[int, Path]:
+        """The files of the samples at these places, of those that are files."""
 
 
 class LabelMap:

@@ -10,7 +10,7 @@ from datasets.inspection.images import ImageError, fit_rgb, read_rgb
 from dlmodeler_site.compute.run_folder import RunError
 from dlmodeler_site.sentences import Sentence as _
 from jobs.bundles.bundle import Bundle, load_bundle
-from jobs.bundles.engine import Engine, Pixels, load_engine
+from jobs.bundles.engine import Cells, Engine, Pixels, load_engine
 from jobs.bundles.errors import BundleError
 
 
@@ -29,17 +29,32 @@ class ServedModel:
         Raises:
             RunError: the model answered something that is not a number.
         """
-        answers = np.concatenate([self.engine.predict(image[None]) for image in images])
-        if not np.isfinite(answers).all():
-            raise RunError(
-                _(
-                    "The model “%(name)s” answered probabilities that are not numbers. "
-                    "Its training has diverged: train again with a smaller learning rate.",
-                    name=self.bundle.model.name,
-                ),
-                reason="model_not_finite",
+        return self._finite(np.concatenate([self.engine.predict(image[None]) for image in images]))
+
+    def answer_rows(self, cells: Cells) -> NDArray[np.float32]:
+        """Probabilities (row, class) or values (row,) of texts (row, column of the model).
+
+        Raises:
+            RunError: the model answered something that is not a number.
+        """
+        return self._finite(self.engine.predict(cells))
+
+    def _finite(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
+        if np.isfinite(answers).all():
+            return answers
+        if self.bundle.task == "regression":
+            message = _(
+                "The model “%(name)s” answered a value that is not a number. "
+                "A number in the row may be far from those that it was trained on; or train again.",
+                name=self.bundle.model.name,
             )
-        return answers
+        else:
+            message = _(
+                "The model “%(name)s” answered probabilities that are not numbers. "
+                "Its training has diverged: train again with a smaller learning rate.",
+                name=self.bundle.model.name,
+            )
+        raise RunError(message, reason="model_not_finite")
 
 
 def load_served(path: Path, *, threads: int) -> ServedModel:

@@ -120,15 +120,31 @@ class Tables:
         return table_advice.advise(manifest, ready, examine=examine)
 
     def check_samples(self, job: Job, data: Data, labels: Data | None) -> None:
-        raise UserError(
-            _("Models of tables are measured on the rows that their training keeps aside, not on other data yet."),
-            reason="not_measurable",
-            field="data",
-        )
+        if labels is not None:
+            raise UserError(
+                _(
+                    "A model of a table is measured on the table's own target column, “%(labels)s” is not read. "
+                    "Leave the labels out.",
+                    labels=labels.name,
+                ),
+                reason="labels_not_read",
+                field="labels",
+            )
+        if not data.files.filter(state=File.State.OK, content=Data.Content.TABLE).exists():
+            raise UserError(
+                _(
+                    "“%(data)s” has no sound table. Choose data with csv files that have the model's columns and its "
+                    "target.",
+                    data=data.name,
+                ),
+                reason="no_table",
+                field="data",
+            )
 
     def stage_samples(self, job: Job, data: Data, labels: Data | None, run: RunFolder) -> dict[str, Any]:
         self.check_samples(job, data, labels)
-        return {}
+        write_jsonl(run.input / "samples.jsonl", _files(data))
+        return {"samples": "input/samples.jsonl"}
 
     def may_lack(self, name: str, chosen: Mapping[str, Data]) -> bool:
         return False

@@ -24,6 +24,7 @@ def train(run: RunFolder) -> None:
     from jobs.algorithms.tabular.export import export_bundle
     from jobs.algorithms.tabular.fitting import Fitting
     from jobs.algorithms.tabular.prepared import prepare
+    from jobs.evaluation.results import add_to_summary
 
     with memory_errors():
         tell(run, "Reading the table")
@@ -48,6 +49,8 @@ def train(run: RunFolder) -> None:
         importance = fitting.importance(model)
         tell(run, "Measuring the model")
         measure_own_rows(run, files, prepared, baselines=fitting.baselines, seed=seed, threads=threads)
+        columns = [{"name": each["column"], "importance": each["drop"]} for each in importance]
+        add_to_summary(run.output / "evaluation", importance=columns)
     record = {
         **hardware_and_versions(),
         "threads": threads,
