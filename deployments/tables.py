@@ -7,7 +7,7 @@ from deployments.models import PredictionJob, PredictionQuerySet
 from dlmodeler_site.tables import MAIN, TEXT, SiteTable, cell, created_by, moment, named, row_actions, work_status
 
 NUMBER = {"td": {"class": "text-nowrap"}}
-CLASS_COLUMNS = ("label", "class_name", "probability")
+CLASS_COLUMNS = ("label", "probability")
 
 
 class DeploymentTable(SiteTable):
@@ -51,7 +51,6 @@ class RowPredictionTable(SiteTable):
     row = tables.Column(verbose_name=_("Row"), attrs=NUMBER)
     file = tables.Column(accessor="file__name", order_by="file__name", verbose_name=_("File"), attrs=MAIN)
     label = cell("deployments/label", verbose_name=_("Class"))
-    class_name = tables.Column(verbose_name=_("Class name"), default="–", empty_values=(None, ""))
     probability = cell("deployments/probability", verbose_name=_("Probability"))
     value = cell("deployments/value", verbose_name=_("Value"))
 

@@ -26,6 +26,7 @@ def metric_title(name: str) -> str:
         "val_r2": _("Validation R²"),
         "learning_rate": _("Learning rate"),
         "images_per_second": _("Images per second"),
+        "rows_per_second": _("Rows per second"),
         "memory_bytes": _("Memory"),
     }
     return titles.get(name, name)
@@ -33,7 +34,7 @@ def metric_title(name: str) -> str:
 
 def curves(trainings: Iterable[Training]) -> dict[str, Any]:
     """What `curves.js` reads: the addresses of the metrics, and words."""
-    metrics = ("loss", "accuracy", "mae", "r2", "learning_rate", "images_per_second", "memory_bytes")
+    metrics = ("loss", "accuracy", "mae", "r2", "learning_rate", "images_per_second", "rows_per_second", "memory_bytes")
     return {
         "runs": [
             {

@@ -106,10 +106,13 @@ def constant_columns(columns: Sequence[Column]) -> Finding:
         columns,
         (
             _("The column %(names)s has the same value in all rows.", names=_names(columns)),
-            _("%(count)s columns have the same value in all rows.", count=len(columns)),
+            _(
+                "%(count)s columns have the same value in all rows: %(names)s.",
+                count=len(columns),
+                names=_names(columns),
+            ),
         ),
         _("Nothing needs to be done: nothing is learned from it."),
-        [next(iter(column.values), "") for column in columns],
     )
 
 
@@ -119,7 +122,7 @@ def empty_columns(columns: Sequence[Column]) -> Finding:
         columns,
         (
             _("The column %(names)s is empty.", names=_names(columns)),
-            _("%(count)s columns are empty.", count=len(columns)),
+            _("%(count)s columns are empty: %(names)s.", count=len(columns), names=_names(columns)),
         ),
         _("Nothing needs to be done: nothing is learned from it."),
     )
@@ -131,10 +134,9 @@ def mostly_missing(columns: Sequence[Column]) -> Finding:
         columns,
         (
             _("The column %(names)s is mostly empty.", names=_names(columns)),
-            _("%(count)s columns are mostly empty.", count=len(columns)),
+            _("%(count)s columns are mostly empty: %(names)s.", count=len(columns), names=_names(columns)),
         ),
         _("Fill in the values, or leave the column out: little can be learned from so few."),
-        [_("%(missing)s of %(rows)s rows", missing=column.missing, rows=column.rows) for column in columns],
     )
 
 
@@ -148,8 +150,9 @@ def id_like(columns: Sequence[Column]) -> Finding:
                 names=_names(columns),
             ),
             _(
-                "%(count)s columns have another value in every row, as names or numbers of the rows.",
+                "%(count)s columns have another value in every row, as names or numbers of the rows: %(names)s.",
                 count=len(columns),
+                names=_names(columns),
             ),
         ),
         _("Nothing needs to be done: what only names a row is left out. Leave it out of the csv to be sure."),
@@ -296,7 +299,6 @@ def leakage(target: str, names: Sequence[str], scanned: int) -> Finding:
             "If it is not known when predictions are wanted, leave it out of the csv: "
             "a model that reads the answer learns nothing else."
         ),
-        map(Place, names),
         hyperparameter=TARGET,
     )
 
@@ -338,8 +340,6 @@ def _names(columns: Sequence[Column]) -> str:
     return listed(f"“{column.name}”" for column in columns)
 
 
-def _columns(
-    code: str, columns: Sequence[Column], messages: tuple[str, str], fix: str, notes: Sequence[str] = ()
-) -> Finding:
-    places = [Place(column.name, notes[index] if notes else "") for index, column in enumerate(columns)]
-    return finding("warning", code, messages[0] if len(columns) == 1 else messages[1], fix, places)
+def _columns(code: str, columns: Sequence[Column], messages: tuple[str, str], fix: str) -> Finding:
+    """`messages`: of one column, and of several."""
+    return finding("warning", code, messages[0] if len(columns) == 1 else messages[1], fix)
