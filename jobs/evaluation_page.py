@@ -164,8 +164,9 @@ def baselines(evaluation: Evaluation) -> list[dict[str, Any]]:
     titles = {
         "majority": _("Always the most frequent class"),
         "mean": _("Always the mean"),
-        "linear": _("Linear regression"),
-        "logistic": _("Logistic regression"),
+        "linear_regression": _("Linear regression"),
+        "ridge_regression": _("Ridge regression"),
+        "logistic_regression": _("Logistic regression"),
     }
     rows = [{"name": _("This model"), "value": evaluation.summary.get(key), "is_model": True}]
     rows += [{"name": titles.get(each["name"], each["name"]), "value": each.get(key)} for each in told]
