@@ -143,7 +143,7 @@ TABULAR = Manifest(
         Hyperparameter(
             name="patience",
             type="int",
-            default=20,
+            default=10,
             minimum=1,
             maximum=10_000,
             group=_MEASURING,
