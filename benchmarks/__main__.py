@@ -17,6 +17,7 @@ ALL: dict[str, tuple[str, ...]] = {
     "life_cycle": ("images", "labels", "predict"),
     "training": ("images", "labels"),
     "throughput": (),
+    "tabular": (),
     "serving": (),
 }
 

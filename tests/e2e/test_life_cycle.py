@@ -84,9 +84,10 @@ def test_from_the_login_to_a_prediction(page: Page, site: RunningSite, tmp_path:
     page.get_by_role("button", name="Create").click()
     expect(page.get_by_text("60 images in 3 classes")).to_be_visible()
     page.get_by_role("link", name="Create training").first.click()
+    page.get_by_role("link", name="Start with the defaults instead").click()
     page.get_by_role("textbox", name="epochs").fill("12")
     page.get_by_role("textbox", name="batch_size").fill("10")
-    page.get_by_role("button", name="Start").click()
+    page.get_by_role("button", name="Start", exact=True).click()
     expect(page.locator("canvas").first).to_be_visible(timeout=60_000)
     expect(page.locator(".dlm-status[data-state=completed]").first).to_be_visible(timeout=120_000)
 
