@@ -182,7 +182,7 @@ def test_life_cycle(cast: Cast, target: str) -> None:
     request = {"job": job.pk, "trainings": [{"name": f"of {target}", "hyperparameters": given}]}
     made = api(cast.erin).post("/api/v1/trainings/", request, format="json")
     assert made.status_code == 201, made.json()
-    training = run_work(Training.objects.get(), backend="local")
+    training = run_work(Training.objects.get())
     assert training.status == "completed", (training.error, training.error_reason)
     is_regression = target == "weight"
     told = api(cast.bob).get(f"/api/v1/trainings/{training.pk}/").json()
