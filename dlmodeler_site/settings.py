@@ -268,7 +268,7 @@ SPECTACULAR_SETTINGS = {
         "DeploymentStatusEnum": "deployments.models.Deployment.Status",
         "RoleEnum": "dlmodeler_site.access.Role",
         "DataKindEnum": "datasets.models.Data.Kind",
-        "FixKindEnum": "jobs.findings.FIX_KINDS",
+        "FixKindEnum": "jobs.checking.findings.FIX_KINDS",
     },
 }
 

@@ -2,7 +2,7 @@ from django.contrib import admin
 
 from dlmodeler_site.admin_base import Deletable, DeletableAdmin, MadeOnSite, ReadOnly, ReadOnlyAdmin
 from jobs.definition import delete_job
-from jobs.evaluations import delete_evaluation
+from jobs.evaluating.evaluations import delete_evaluation
 from jobs.models import Download, EpochMetrics, Estimate, Evaluation, Job, JobInput, Training
 from jobs.submit import delete_training
 

@@ -17,13 +17,13 @@ from dlmodeler_site.errors import UserError
 from jobs import submit
 from jobs.algorithms.base import Manifest
 from jobs.algorithms.registry import manifests
-from jobs.check_api import CheckActions
+from jobs.checking.api import CheckActions
+from jobs.checking.recommend import recommend
 from jobs.definition import JobDraft, algorithm, create_job, delete_job, update_job
-from jobs.estimate_api import EstimateActions
-from jobs.evaluation_api import EvaluationActions
-from jobs.model_api import ModelActions
+from jobs.downloading.api import ModelActions
+from jobs.estimating.api import EstimateActions
+from jobs.evaluating.api import EvaluationActions
 from jobs.models import Instance, Job, Training
-from jobs.recommend import recommend
 from jobs.serializers import (
     AdviceSerializer,
     AlgorithmSerializer,
@@ -34,7 +34,7 @@ from jobs.serializers import (
     TrainingSerializer,
     TrainingsRequestSerializer,
 )
-from jobs.watch_api import WatchActions
+from jobs.watching.api import WatchActions
 from projects.models import Project
 
 

@@ -2,8 +2,8 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from jobs.api import AlgorithmViewSet, JobViewSet, TrainingViewSet
-from jobs.estimate_api import EstimateViewSet
-from jobs.evaluation_api import EvaluationViewSet
+from jobs.estimating.api import EstimateViewSet
+from jobs.evaluating.api import EvaluationViewSet
 
 router = SimpleRouter(use_regex_path=False)
 router.register("algorithms", AlgorithmViewSet, basename="api-algorithm")

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from dlmodeler_site.compute.run_folder import RunFolder, read_json
 from dlmodeler_site.storage import workspace
-from jobs import evaluations
+from jobs.evaluating import evaluations
 
 if TYPE_CHECKING:
     from jobs.models import Training

@@ -9,7 +9,7 @@ from dlmodeler_site.api import WORK_FIELDS, InstanceSerializer, NullIfBlank, Wor
 from dlmodeler_site.work.models import Status
 from dlmodeler_site.work.queue import Waiting, waiting
 from jobs.models import Job, Training
-from jobs.monitoring import Progress, progress_of
+from jobs.watching.monitoring import Progress, progress_of
 
 
 class AlgorithmInputSerializer(serializers.Serializer[Any]):

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jobs import preflight, submit
+from jobs import submit
 from jobs.algorithms.base import Manifest
+from jobs.checking import preflight
+from jobs.checking.recommend import recommend_for
 from jobs.models import Job
 from jobs.readers.base import Recommendation
-from jobs.recommend import recommend_for
 
 DEFAULTS = "defaults"  # the value of ?start= that asks for the algorithm's own values
 

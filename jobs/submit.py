@@ -17,10 +17,11 @@ from dlmodeler_site.storage import workspace
 from dlmodeler_site.trash import lock_kept
 from dlmodeler_site.work import queue
 from dlmodeler_site.work.models import FINAL, Status
-from jobs import instances, preflight
+from jobs import instances
 from jobs.algorithms.base import HyperparameterError, Manifest, validate_hyperparameters
+from jobs.checking import preflight
 from jobs.definition import algorithm
-from jobs.estimates import known_estimate
+from jobs.estimating.estimates import known_estimate
 from jobs.models import Instance, Job, Training
 from jobs.readers.base import Examination
 

@@ -8,9 +8,9 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from dlmodeler_site.work import logs
-from jobs.curves import curves
 from jobs.models import Training
 from jobs.titles import algorithm_title, instance_text, titled_inputs
+from jobs.watching.curves import curves
 
 SHOWN_ELSEWHERE = ("data", "hyperparameters", "seed", "ended")  # of the record of a run
 

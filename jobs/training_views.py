@@ -14,19 +14,20 @@ from django.views.decorators.http import require_POST, require_safe
 from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.work.queue import waiting
-from jobs import preflight, submit
+from jobs import submit
 from jobs.algorithms.base import Manifest
-from jobs.curves import metric_title, stage_title
+from jobs.checking import preflight
 from jobs.definition import algorithm
 from jobs.durations import duration
 from jobs.forms import InstanceForm, TrainingFormSet
 from jobs.instances import gpu_count
 from jobs.models import Job, Training
-from jobs.monitoring import progress_of
 from jobs.starting_values import starting_values
 from jobs.titles import titled_inputs
 from jobs.training_tabs import TABS, tab_of
 from jobs.views import job_frame
+from jobs.watching.curves import metric_title, stage_title
+from jobs.watching.monitoring import progress_of
 
 
 @login_required

@@ -1,6 +1,11 @@
 from django.urls import path
 
-from jobs import card_views, check_views, download_views, estimate_views, evaluation_views, training_views, views
+from jobs import training_views, views
+from jobs.checking import views as check_views
+from jobs.downloading import card_views
+from jobs.downloading import views as download_views
+from jobs.estimating import views as estimate_views
+from jobs.evaluating import views as evaluation_views
 
 app_name = "jobs"
 urlpatterns = [

@@ -17,12 +17,12 @@ from dlmodeler_site.lists import is_searched, paged, searched
 from dlmodeler_site.parameters import as_whole_number
 from dlmodeler_site.work.models import ACTIVE
 from jobs.algorithms.registry import manifests
+from jobs.checking.recommend import recommend
 from jobs.definition import algorithm, create_job, delete_job, update_job
 from jobs.forms import BasicJobForm, CustomJobForm, EditBasicJobForm
 from jobs.instances import gpu_count
 from jobs.models import Job
 from jobs.readers.base import Advice
-from jobs.recommend import recommend
 from jobs.tables import JobTable, TrainingTable
 from jobs.titles import algorithm_title, instance_text, titled_inputs
 from projects.models import Project

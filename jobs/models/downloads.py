@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from dlmodeler_site.access import ScopedQuerySet
 from dlmodeler_site.compute.run_folder import RunFolder
 from dlmodeler_site.work.models import Work
-from jobs import downloads
+from jobs.downloading import downloads
 from jobs.models.trainings import Training
 from projects.models import Project
 

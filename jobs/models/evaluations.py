@@ -14,7 +14,8 @@ from dlmodeler_site.compute.base import Resources
 from dlmodeler_site.compute.run_folder import RunFolder
 from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import Work
-from jobs import evaluations, probing
+from jobs.estimating import probing
+from jobs.evaluating import evaluations
 from jobs.models.jobs import Job, OnInstance
 from jobs.models.trainings import Training
 from projects.models import Project

@@ -12,7 +12,7 @@ from dlmodeler_site.errors import UserError
 from dlmodeler_site.sentences import Sentence as _
 from dlmodeler_site.sentences import joined
 from jobs.algorithms.base import Manifest
-from jobs.findings import Finding
+from jobs.checking.findings import Finding
 
 if TYPE_CHECKING:
     from jobs.models import Job

@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 from datasets.models import Data, File
 from jobs.algorithms.advice import ImageFacts, settings_for
 from jobs.algorithms.base import Manifest, validate_hyperparameters
-from jobs.findings import listed
+from jobs.checking.findings import listed
 from jobs.readers.base import Advice, Recommendation
 from jobs.readers.image_set import ImageSet
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datasets.inspection.labels import BadRow, Contradiction, LabelRow
 from dlmodeler_site.sentences import Sentence as _
 from dlmodeler_site.sentences import joined
-from jobs.findings import Adjustment, Finding, FixAction, Place, finding, listed
+from jobs.checking.findings import Adjustment, Finding, FixAction, Place, finding, listed
 
 TINY_CLASS = 5  # fewer images than these teach little
 FEW_IN_CLASS = 20  # on average: fewer than these make every measured accuracy rough

@@ -16,7 +16,7 @@ from datasets.models import Data
 from datasets.preprocessing.parameters import MAX_NAMES
 from datasets.preprocessing.registry import MAX_STEPS
 from dlmodeler_site.sentences import Sentence as _
-from jobs.findings import NewData
+from jobs.checking.findings import NewData
 from jobs.readers.image_set import ImageSet
 
 IMAGES, LABELS = "images", "labels"

@@ -15,7 +15,7 @@ from dlmodeler_site.sentences import Sentence as _
 from dlmodeler_site.storage import workspace
 from jobs.algorithms.base import Manifest
 from jobs.algorithms.registry import manifest
-from jobs.findings import Adjustment, Finding, label_order
+from jobs.checking.findings import Adjustment, Finding, label_order
 from jobs.readers import evaluated_images, image_advice
 from jobs.readers import image_findings as findings
 from jobs.readers.base import Advice, Examination, Staged

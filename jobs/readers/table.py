@@ -14,7 +14,7 @@ from dlmodeler_site.errors import UserError
 from dlmodeler_site.sentences import Sentence as _
 from jobs.algorithms.base import Manifest
 from jobs.algorithms.registry import manifest
-from jobs.findings import Adjustment, Finding, NewData
+from jobs.checking.findings import Adjustment, Finding, NewData
 from jobs.readers import table_advice
 from jobs.readers import table_findings as findings
 from jobs.readers.base import Advice, Examination, Staged

@@ -15,7 +15,7 @@ from datasets.inspection.files import IMAGE_SUFFIXES
 from datasets.inspection.labels import LABEL_HEADERS
 from datasets.models import Data, File
 from jobs.algorithms.base import Manifest, validate_hyperparameters
-from jobs.findings import listed
+from jobs.checking.findings import listed
 from jobs.readers.base import Advice, Recommendation
 from jobs.readers.table_set import Column, TableSet
 

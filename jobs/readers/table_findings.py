@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from dlmodeler_site.sentences import Sentence as _
 from dlmodeler_site.sentences import joined
-from jobs.findings import Adjustment, Finding, FixAction, NewData, Place, finding, listed
+from jobs.checking.findings import Adjustment, Finding, FixAction, NewData, Place, finding, listed
 from jobs.readers.table_set import Column, TableFile, TableSet
 
 FEWEST_ROWS = 10  # the algorithms refuse fewer

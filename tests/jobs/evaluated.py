@@ -7,8 +7,8 @@ import numpy as np
 
 from dlmodeler_site.compute.run_folder import RunFolder, write_json, write_jsonl
 from dlmodeler_site.work.models import Status
-from jobs import evaluations
 from jobs.bundles.bundle import Label
+from jobs.evaluating import evaluations
 from jobs.evaluation.classification import ClassificationTally
 from jobs.evaluation.rows import classification_rows
 from jobs.evaluation.samples import Sample

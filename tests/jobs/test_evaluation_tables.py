@@ -21,9 +21,9 @@ from jobs.algorithms.tabular.manifest import TABULAR
 from jobs.algorithms.tabular.train import train
 from jobs.bundles.bundle import load_bundle
 from jobs.bundles.engine import load_engine
+from jobs.evaluating.evaluations import create_evaluation, publish_own, record_own
+from jobs.evaluating.page import baselines, charts, figures, importance
 from jobs.evaluation.__main__ import evaluate
-from jobs.evaluation_page import baselines, charts, figures, importance
-from jobs.evaluations import create_evaluation, publish_own, record_own
 from jobs.models import Job, JobInput, Training
 from tests.cast import Cast, make_cast, make_data, make_dataset, png, run_work
 

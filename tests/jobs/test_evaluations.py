@@ -9,9 +9,9 @@ from django.test import Client
 
 from dlmodeler_site.registry import dependants
 from dlmodeler_site.storage import workspace
-from jobs.evaluated import samples
-from jobs.evaluation_page import matrix
-from jobs.evaluation_rows import Cell
+from jobs.evaluating.evaluated import samples
+from jobs.evaluating.page import matrix
+from jobs.evaluating.rows import Cell
 from jobs.models import Evaluation, Job, Training
 from tests.cast import Cast, api, make_cast, make_data, make_dataset, png
 from tests.jobs.evaluated import make_evaluation, make_training

@@ -6,8 +6,8 @@ import pytest
 from django.urls import reverse
 
 from datasets.models import Data, File
-from jobs import preflight
-from jobs.findings import Finding
+from jobs.checking import preflight
+from jobs.checking.findings import Finding
 from jobs.models import Job, Training
 from tests.cast import Cast, api, make_cast, make_data, make_dataset, png, run_work
 from tests.jobs.stage import image_names, make_csv, make_images, make_job, right_csv

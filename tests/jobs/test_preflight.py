@@ -6,8 +6,8 @@ import pytest
 
 from dlmodeler_site.compute.run_folder import RunFolder, read_jsonl
 from dlmodeler_site.errors import UserError
-from jobs import preflight
-from jobs.findings import LISTED, Finding
+from jobs.checking import preflight
+from jobs.checking.findings import LISTED, Finding
 from jobs.models import Job
 from jobs.readers.base import Staged
 from jobs.readers.registry import reader_of

@@ -10,8 +10,8 @@ from PIL import Image
 from datasets.models import Data
 from jobs.algorithms.base import validate_hyperparameters
 from jobs.algorithms.registry import manifest
+from jobs.checking.recommend import recommend, recommend_for
 from jobs.readers.base import Recommendation
-from jobs.recommend import recommend, recommend_for
 from tests.cast import Cast, make_cast, make_data, make_dataset
 from tests.jobs.stage import make_job
 

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from jobs.models import EpochMetrics, Job, Training
-from jobs.monitoring import thinned
+from jobs.watching.monitoring import thinned
 from tests.cast import Cast, api, make_cast
 from tests.jobs.test_job_pages import logged_in
 

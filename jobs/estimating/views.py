@@ -11,13 +11,13 @@ from django.views.decorators.http import require_POST, require_safe
 from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.work.queue import waiting_reason
-from jobs.curves import stage_title
 from jobs.definition import algorithm
 from jobs.durations import duration
-from jobs.estimates import request_estimate
+from jobs.estimating.estimates import request_estimate
 from jobs.forms import InstanceForm, TrainingForm
 from jobs.models import Estimate, Job
 from jobs.submit import complete_hyperparameters
+from jobs.watching.curves import stage_title
 
 BUTTON = "-estimate"  # the end of the name of a column's button; what is before is the prefix of its fields
 

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from dlmodeler_site.api import FileNegotiation
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.work import logs
-from jobs.monitoring import epochs
+from jobs.watching.monitoring import epochs
 
 MOST_MATCHES = 1000
 LONGEST_SEARCH = 200

@@ -20,7 +20,7 @@ from dlmodeler_site.storage import workspace
 from dlmodeler_site.work import queue
 from dlmodeler_site.work.models import FINAL, Status
 from jobs.bundles.bundle import KERAS_FILE
-from jobs.evaluations import require_model
+from jobs.evaluating.evaluations import require_model
 
 if TYPE_CHECKING:
     from jobs.models import Download, Training

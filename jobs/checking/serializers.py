@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from datasets.preprocessing.registry import steps_schema
-from jobs.findings import FIX_KINDS
+from jobs.checking.findings import FIX_KINDS
 
 
 @extend_schema_field({**steps_schema(), "nullable": True})

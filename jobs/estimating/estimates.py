@@ -9,9 +9,10 @@ from django.utils.translation import gettext as _
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.work import queue
 from dlmodeler_site.work.models import ACTIVE, Status
-from jobs import instances, preflight
+from jobs import instances
+from jobs.checking import preflight
+from jobs.estimating.probing import can_probe
 from jobs.models import Estimate, Instance, Job
-from jobs.probing import can_probe
 
 
 def request_estimate(user: User, job: Job, instance: Instance, hyperparameters: Mapping[str, Any]) -> Estimate:

@@ -13,8 +13,8 @@ from datasets.content import browsers_show
 from datasets.models import File
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.storage import workspace
-from jobs.evaluation_rows import AskedSample, Cell, Samples, Value
-from jobs.evaluations import require_results, samples_data
+from jobs.evaluating.evaluations import require_results, samples_data
+from jobs.evaluating.rows import AskedSample, Cell, Samples, Value
 from jobs.models import Evaluation
 
 _LISTED = 30

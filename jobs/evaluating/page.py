@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 from django.utils.translation import gettext as _
 
-from jobs.evaluated import class_names, is_regression
-from jobs.evaluation_rows import Value
+from jobs.evaluating.evaluated import class_names, is_regression
+from jobs.evaluating.rows import Value
 from jobs.models import Evaluation
 
 MOST_CLASSES = 30  # of a matrix that is drawn; beyond, the pairs that are confused most

@@ -13,13 +13,13 @@ from datasets.models import Data, File
 from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import Status
 from jobs.algorithms.registry import UnknownAlgorithmError, manifest
-from jobs.curves import metric_title
-from jobs.evaluated import ShownSample, is_regression, worst
-from jobs.evaluation_page import baselines, class_rows, figures, matrix, most_confused
-from jobs.evaluations import require_model
+from jobs.evaluating.evaluated import ShownSample, is_regression, worst
+from jobs.evaluating.evaluations import require_model
+from jobs.evaluating.page import baselines, class_rows, figures, matrix, most_confused
 from jobs.models import Evaluation, Training
 from jobs.titles import algorithm_title, instance_text, titled_inputs
 from jobs.training_tabs import SHOWN_ELSEWHERE, flat
+from jobs.watching.curves import metric_title
 
 MISTAKES = 8
 FEW_SAMPLES = 20

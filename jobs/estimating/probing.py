@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from dlmodeler_site.compute.base import cpu_count
 from dlmodeler_site.compute.run_folder import RunFolder
-from jobs import pixel_cache, preflight
+from jobs import pixel_cache
+from jobs.checking import preflight
 from jobs.readers.registry import reader_of
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from dlmodeler_site.storage import workspace
 from dlmodeler_site.trash import lock_kept
 from dlmodeler_site.work import queue
 from dlmodeler_site.work.models import FINAL, Status
-from jobs import evaluation_rows
+from jobs.evaluating import rows
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -241,6 +241,6 @@ def _own_key(training: Training) -> str:
 
 def _publish(results: Path, key: str) -> dict[str, Any]:
     summary: dict[str, Any] = read_json(results / _SUMMARY)
-    evaluation_rows.build(results, is_regression=summary.get("task") == "regression")
+    rows.build(results, is_regression=summary.get("task") == "regression")
     workspace().put_tree(key, results)
     return summary

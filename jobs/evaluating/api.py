@@ -14,10 +14,10 @@ from rest_framework.response import Response
 from datasets.models import LARGE_OF_DATA, Data
 from dlmodeler_site.access import get_visible
 from dlmodeler_site.api import FileNegotiation, ScopedViewSet, idempotent
-from jobs import evaluations
-from jobs.evaluated import asked_for, heatmap_file, samples, shown
-from jobs.evaluation_rows import as_csv
-from jobs.evaluation_serializers import (
+from jobs.evaluating import evaluations
+from jobs.evaluating.evaluated import asked_for, heatmap_file, samples, shown
+from jobs.evaluating.rows import as_csv
+from jobs.evaluating.serializers import (
     EvaluatedSampleSerializer,
     EvaluationDetailSerializer,
     EvaluationRequestSerializer,

@@ -17,12 +17,12 @@ from dlmodeler_site.lists import paged
 from dlmodeler_site.parameters import whole_number
 from dlmodeler_site.work.models import Status
 from dlmodeler_site.work.queue import waiting_reason
-from jobs import evaluations
-from jobs.evaluated import asked_for, class_names, is_regression, samples, shown
-from jobs.evaluation_api import EVALUATIONS
-from jobs.evaluation_forms import EvaluationForm
-from jobs.evaluation_page import baselines, charts, class_rows, figures, importance, matrix, most_confused
-from jobs.evaluation_rows import Cell
+from jobs.evaluating import evaluations
+from jobs.evaluating.api import EVALUATIONS
+from jobs.evaluating.evaluated import asked_for, class_names, is_regression, samples, shown
+from jobs.evaluating.forms import EvaluationForm
+from jobs.evaluating.page import baselines, charts, class_rows, figures, importance, matrix, most_confused
+from jobs.evaluating.rows import Cell
 from jobs.models import Evaluation, Training
 from jobs.tables import ClassTable
 from jobs.training_views import training_frame

@@ -9,8 +9,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dlmodeler_site.api import ScopedViewSet, idempotent
-from jobs import fixes, preflight
-from jobs.check_serializers import CheckRequestSerializer, FindingSerializer, FixedSerializer, FixRequestSerializer
+from jobs.checking import fixes, preflight
+from jobs.checking.serializers import CheckRequestSerializer, FindingSerializer, FixedSerializer, FixRequestSerializer
 from jobs.definition import algorithm
 from jobs.models import Job
 

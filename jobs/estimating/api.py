@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from dlmodeler_site.api import WORK_FIELDS, InstanceSerializer, ScopedViewSet, WorkSerializer, idempotent
 from dlmodeler_site.work.queue import waiting_reason
-from jobs.estimates import request_estimate
+from jobs.estimating.estimates import request_estimate
 from jobs.models import Estimate, Instance
 from jobs.submit import complete_hyperparameters
 

@@ -9,7 +9,7 @@ from rest_framework.reverse import reverse
 from dlmodeler_site.api import WORK_FIELDS, NullIfBlank, WorkSerializer
 from dlmodeler_site.work.models import Status
 from dlmodeler_site.work.queue import waiting_reason
-from jobs.evaluated import ShownSample, worst
+from jobs.evaluating.evaluated import ShownSample, worst
 from jobs.models import Evaluation
 
 MISTAKES = 24

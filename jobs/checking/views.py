@@ -13,8 +13,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.work.models import ACTIVE
-from jobs import fixes, preflight
-from jobs.findings import Adjustment, Finding
+from jobs.checking import fixes, preflight
+from jobs.checking.findings import Adjustment, Finding
 from jobs.models import Job
 
 SHOWN = 20  # places of a finding on the page

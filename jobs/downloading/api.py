@@ -12,8 +12,8 @@ from rest_framework.response import Response
 from dlmodeler_site.api import WORK_FIELDS, FileNegotiation, WorkSerializer
 from dlmodeler_site.work.models import Status
 from dlmodeler_site.work.queue import waiting_reason
-from jobs.download import model_archive
-from jobs.downloads import FORMATS, Format, asked_for, download_file, format_of, keras_file
+from jobs.downloading.download import model_archive
+from jobs.downloading.downloads import FORMATS, Format, asked_for, download_file, format_of, keras_file
 from jobs.models import Download, Training
 
 ASK_AGAIN_S = 2

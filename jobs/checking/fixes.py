@@ -12,9 +12,9 @@ from datasets.mend_views import suggested_name
 from datasets.models import Data
 from datasets.versions import preprocess_data
 from dlmodeler_site.errors import Conflict, UserError
-from jobs import preflight
+from jobs.checking import preflight
+from jobs.checking.findings import Adjustment, Finding, NewData
 from jobs.definition import refuse_while_training, replace_input
-from jobs.findings import Adjustment, Finding, NewData
 from jobs.models import Job
 
 

@@ -12,7 +12,7 @@ from dlmodeler_site.sentences import joined
 from dlmodeler_site.work.models import ACTIVE, Status
 from jobs.algorithms.base import HyperparameterError
 from jobs.algorithms.registry import manifest
-from jobs.findings import Finding, finding
+from jobs.checking.findings import Finding, finding
 from jobs.readers.base import Examination
 from jobs.readers.registry import reader_of
 

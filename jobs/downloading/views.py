@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET
 from dlmodeler_site.access import get_visible
 from dlmodeler_site.work.models import Status
 from dlmodeler_site.work.queue import waiting_reason
-from jobs.downloads import asked_for, format_of
+from jobs.downloading.downloads import asked_for, format_of
 from jobs.models import Download, Training
 from jobs.views import job_frame
 

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from dlmodeler_site.access import get_visible
-from jobs.card import card as card_of
+from jobs.downloading.card import card as card_of
 from jobs.models import Training
 from jobs.views import job_frame
 

@@ -8,8 +8,8 @@ from datasets.models import Data
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.work.models import Status
 from jobs.algorithms.registry import manifests
+from jobs.checking.findings import listed
 from jobs.definition import algorithm
-from jobs.findings import listed
 from jobs.models import Job
 from jobs.readers.base import Advice, Recommendation
 from jobs.readers.registry import reader, reader_of
