@@ -5,7 +5,6 @@ from typing import Any
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from dlmodeler_site.access import get_editable, get_visible
@@ -17,7 +16,7 @@ from jobs.estimating.estimates import request_estimate
 from jobs.forms import InstanceForm, TrainingForm
 from jobs.models import Estimate, Job
 from jobs.submit import complete_hyperparameters
-from jobs.watching.curves import stage_title
+from jobs.watching.curves import phase_title
 
 BUTTON = "-estimate"  # the end of the name of a column's button; what is before is the prefix of its fields
 
@@ -53,18 +52,11 @@ def estimate_status(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _told(estimate: Estimate) -> dict[str, Any]:
-    titles = {
-        "start": _("Start"),
-        "decoding": _("Decoding"),
-        "preparing": _("Preparing"),
-        "export": _("Export"),
-        "measuring": _("Measuring"),
-    }
     parts = estimate.details.get("parts", {})
     return {
         "estimate": estimate,
         "time": duration(estimate.seconds),
         "waiting_reason": waiting_reason(estimate),
-        "parts": [(titles.get(name) or stage_title(name) or name, duration(value)) for name, value in parts.items()],
+        "parts": [(phase_title(name), duration(value)) for name, value in parts.items()],
         "stops_early": bool(estimate.hyperparameters.get("early_stopping")),
     }

@@ -14,6 +14,18 @@ def stage_title(name: str) -> str:
     return {"head": _("Head"), "fine_tuning": _("Fine-tuning"), "training": _("Training")}.get(name, name)
 
 
+def phase_title(name: str) -> str:
+    """What pages call a part of a run: a stage, or what is before and after the stages."""
+    titles = {
+        "start": _("Start"),
+        "decoding": _("Decoding"),
+        "preparing": _("Preparing"),
+        "export": _("Export"),
+        "measuring": _("Measuring"),
+    }
+    return titles.get(name) or stage_title(name) or name
+
+
 def metric_title(name: str) -> str:
     titles = {
         "loss": _("Loss"),
