@@ -237,10 +237,15 @@ class _StoppedAfterAChunk(RunFolder):
         self.request_stop()
 
 
-def load(run: RunFolder, network: Any, pixels: NDArray[np.uint8], cache: Path) -> Any:
+WANTED = {"features": (1280,), "block15_in": (1, 1, 192)}
+
+
+def load(
+    run: RunFolder, network: Any, pixels: NDArray[np.uint8], cache: Path, shapes: dict[str, tuple[int, ...]] = WANTED
+) -> Any:
     from jobs.algorithms.image_classification.features import Wanted, load_frozen
 
-    wanted = {"features": Wanted("features", (1280,)), "block15_in": Wanted("maps", (1, 1, 192))}
+    wanted = {layer: Wanted(layer, shape) for layer, shape in shapes.items()}
     how: dict[str, Any] = {"pixels_key": "k", "cache": cache, "dtype_policy": "float32", "threads": 2, "progress": 0.5}
     return load_frozen(run, pixels, wanted, lambda: network, **how)
 
@@ -265,6 +270,34 @@ def test_what_was_computed_before_a_stop_is_not_computed_again(weights: Pretrain
     assert (again.arrays[0] == features).all()
     assert len(list(tmp_path.glob("*.npy"))) == 2
     assert not list(tmp_path.glob(".*"))
+
+
+class _StoppedAtOnce(RunFolder):
+    def check_stop(self) -> None:
+        raise StopRequested
+
+
+def test_what_is_half_made_is_used_only_as_far_as_it_goes(weights: PretrainedWeights, tmp_path: Path) -> None:
+    small = pretrained(weights, 32)
+    pixels = random_pixels(520, 32)
+    expected = between(small, "block15_in", "features")(pixels)[1]
+
+    def stopped(kind: type[RunFolder], name: str, **options: Any) -> None:
+        with pytest.raises(StopRequested):
+            load(kind.create(tmp_path / name, {}), small, pixels, tmp_path, **options)
+
+    stopped(_StoppedAfterAChunk, "both")
+    stopped(_StoppedAtOnce, "one of them", shapes={"features": WANTED["features"]})
+    features, _maps = load(RunFolder.create(tmp_path / "both again", {}), small, pixels, tmp_path).arrays
+    assert np.abs(features - expected).max() < 0.02
+    for file in tmp_path.glob("*.npy"):
+        file.unlink()
+    stopped(_StoppedAfterAChunk, "before their end")
+    for part in tmp_path.glob(".*.part-*"):
+        part.unlink()  # as the cache does with what nobody goes on with; how many rows were done is still noted
+    stopped(_StoppedAtOnce, "after their beginning")
+    features, _maps = load(RunFolder.create(tmp_path / "at last", {}), small, pixels, tmp_path).arrays
+    assert np.abs(features - expected).max() < 0.02
 
 
 # -- a training -------------------------------------------------------------------------------

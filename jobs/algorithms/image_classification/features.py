@@ -100,11 +100,13 @@ def _fill(
     compute: Compute,
     progress: float,
 ) -> None:
-    partial = {path: path.with_name(f".{path.name}.part") for path in shapes}
-    # How many rows are done of all these files together; other sets of files have another note.
-    note = min(shapes).with_name(f".{min(shapes).name}.rows-{len(shapes)}")
+    # What is half made belongs to this set of files: another set that has one of them computes other rows of it.
+    of_set = hashlib.sha256(" ".join(sorted(path.name for path in shapes)).encode()).hexdigest()[:16]
+    partial = {path: path.with_name(f".{path.name}.part-{of_set}") for path in shapes}
+    note = min(shapes).with_name(f".{min(shapes).name}.rows-{of_set}")  # how many rows of all of them are done
     done = _rows_done(note, {partial[path]: shape for path, shape in shapes.items()})
     if not done:
+        note.unlink(missing_ok=True)  # of files that are gone: it must not speak of these, of which nothing is done
         for path, shape in shapes.items():
             allocate(partial[path], shape, np.float16)
     for start in range(done, len(pixels), _ROWS_PER_CHUNK):
