@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dlmodeler_site.compute.run_folder import RunFolder, write_jsonl
 from jobs.algorithms.base import validate_hyperparameters
@@ -90,7 +91,7 @@ def _plain_keras(work: Path, images: Path, labels: Path, epochs: int) -> Measure
 def _dl_modeler(work: Path, images: Path, labels: Path, epochs: int) -> Measured:
     cache = work / "cache"
     shutil.rmtree(cache, ignore_errors=True)
-    run = make_run_folder(work / "run", cache, images, labels, epochs)
+    run = make_run_folder(work / "run", cache, images, labels, epochs=epochs)
     wall_s, cpu_s = _time("jobs.algorithms", str(run.path))
     result = run.result()
     if result is None:
@@ -108,12 +109,13 @@ def _time(module: str, *arguments: str) -> tuple[float, float]:
     return wall_s, after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime
 
 
-def make_run_folder(path: Path, cache: Path, images: Path, labels: Path, epochs: int) -> RunFolder:
+def make_run_folder(path: Path, cache: Path, images: Path, labels: Path, **hyperparameters: Any) -> RunFolder:
+    """The run folder of a training of images that a csv labels; a folder there is removed."""
     with open(labels, encoding="utf-8", newline="") as file:
         rows = [row for row in csv.reader(file) if (images / row[0]).is_file()]
     classes = sorted({row[1] for row in rows})
     algorithm = manifest("image_classification")
-    values = validate_hyperparameters(algorithm, {"num_types": max(2, len(classes)), "epochs": epochs})
+    values = validate_hyperparameters(algorithm, {"num_types": max(2, len(classes)), **hyperparameters})
     spec = {
         "algorithm": algorithm.name,
         "name": "benchmark",
