@@ -19,6 +19,7 @@ from jobs.algorithms.base import Manifest
 from jobs.algorithms.registry import manifests
 from jobs.checking.api import CheckActions
 from jobs.checking.recommend import recommend
+from jobs.comparing.api import CompareActions
 from jobs.definition import JobDraft, algorithm, create_job, delete_job, update_job
 from jobs.downloading.api import ModelActions
 from jobs.estimating.api import EstimateActions
@@ -133,7 +134,7 @@ class JobViewSet(CheckActions, EstimateActions, ListModelMixin, ScopedViewSet):
         return Response(self.get_serializer(self.queryset.get(pk=job.pk)).data, status=status)
 
 
-class TrainingViewSet(WatchActions, EvaluationActions, ModelActions, ListModelMixin, ScopedViewSet):
+class TrainingViewSet(CompareActions, WatchActions, EvaluationActions, ModelActions, ListModelMixin, ScopedViewSet):
     """Trainings of the user's projects."""
 
     queryset = Training.objects.select_related("job__project", "creator")

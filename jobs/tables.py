@@ -53,6 +53,7 @@ class ClassTable(SiteTable):
 class TrainingTable(SiteTable):
     """Rows of `Training.objects.with_deployed()` of one job."""
 
+    compared = cell("jobs/training_choice", verbose_name="", orderable=False)
     name = tables.Column(linkify=True, verbose_name=_("Name"), attrs=MAIN)
     status = work_status()
     accuracy = cell("jobs/score", verbose_name=_("Accuracy / R²"))

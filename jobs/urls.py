@@ -2,6 +2,7 @@ from django.urls import path
 
 from jobs import training_views, views
 from jobs.checking import views as check_views
+from jobs.comparing import views as compare_views
 from jobs.downloading import card_views
 from jobs.downloading import views as download_views
 from jobs.estimating import views as estimate_views
@@ -25,6 +26,9 @@ urlpatterns = [
     path("estimates/<int:pk>/status/", estimate_views.estimate_status, name="estimate-status"),
     path("jobs/<int:pk>/trainings/", views.job_trainings, name="trainings"),
     path("jobs/<int:pk>/trainings/new/", training_views.training_create, name="training-create"),
+    path("jobs/<int:pk>/compare/", compare_views.compare, name="compare"),
+    path("jobs/<int:pk>/compare/table/", compare_views.compare_table, name="compare-table"),
+    path("jobs/<int:pk>/compare/choices/", compare_views.compare_choices, name="compare-choices"),
     path("trainings/<int:pk>/", training_views.training_detail, name="training"),
     path("trainings/<int:pk>/status/", training_views.training_status, name="training-status"),
     path("trainings/<int:pk>/stop/", training_views.training_stop, name="training-stop"),

@@ -18,6 +18,7 @@ from dlmodeler_site.parameters import as_whole_number
 from dlmodeler_site.work.models import ACTIVE
 from jobs.algorithms.registry import manifests
 from jobs.checking.recommend import recommend
+from jobs.comparing.chosen import MOST
 from jobs.definition import algorithm, create_job, delete_job, update_job
 from jobs.forms import BasicJobForm, CustomJobForm, EditBasicJobForm
 from jobs.instances import gpu_count
@@ -130,7 +131,7 @@ def recommendation(request: HttpRequest, project_pk: int) -> HttpResponse:
 def job_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """A job with its trainings."""
     job = get_visible(_jobs(), request.user, pk=pk)
-    return render(request, "jobs/detail.html", _with_trainings(request, job))
+    return render(request, "jobs/detail.html", {**_with_trainings(request, job), "most_compared": MOST})
 
 
 @login_required

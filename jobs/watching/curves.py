@@ -54,6 +54,7 @@ def curves(trainings: Iterable[Training]) -> dict[str, Any]:
                 "name": training.name,
                 "url": reverse("api-training-metrics", args=[training.pk]),
                 "best": training.record_of_run.get("kept_epoch"),
+                "final": training.is_final,
             }
             for training in trainings
         ],

@@ -202,11 +202,14 @@
   });
 
   /* -- Selecting rows ---------------------------------------------------------------------- */
-  // <input type=checkbox data-select-all="row"> ticks all named "row"; [data-needs-selection="row"] is enabled by one ticked.
+  // <input type=checkbox data-select-all="row"> ticks all named "row"; [data-needs-selection="row"] is enabled by one ticked,
+  // or by data-least to data-most.
   function updateSelection(name) {
     const boxes = [...document.querySelectorAll(`input[type=checkbox][name="${CSS.escape(name)}"]`)];
     const count = boxes.filter((box) => box.checked).length;
-    for (const button of document.querySelectorAll(`[data-needs-selection="${CSS.escape(name)}"]`)) button.disabled = !count;
+    for (const button of document.querySelectorAll(`[data-needs-selection="${CSS.escape(name)}"]`)) {
+      button.disabled = count < Number(button.dataset.least ?? 1) || count > Number(button.dataset.most ?? Infinity);
+    }
     for (const place of document.querySelectorAll(`[data-selection-count="${CSS.escape(name)}"]`)) place.textContent = count;
     for (const all of document.querySelectorAll(`[data-select-all="${CSS.escape(name)}"]`)) {
       all.checked = count > 0 && count === boxes.length;
@@ -275,7 +278,8 @@
     each(root, "time[data-relative]", showTime);
     each(root, "form[data-require-filled]", updateSubmit);
     each(root, ".dlm-toast", startToast);
-    each(root, "[data-needs-selection]", (button) => updateSelection(button.dataset.needsSelection));
+    // The button may be elsewhere than the boxes that are new.
+    each(document, "[data-needs-selection]", (button) => updateSelection(button.dataset.needsSelection));
     each(root, "[data-bs-toggle=tooltip]", (element) => Tooltip.getOrCreateInstance(element));
   }
 

@@ -3,7 +3,8 @@
   "use strict";
 
   const POLL_MS = 2000;
-  const POINTS = 4000; // of a training, at once: beyond it the server chooses
+  const POINTS = 12000; // of all trainings, at once: beyond it the server chooses
+  const MOST_POINTS = 4000; // of one training
   const INK = "#5b6874";
   const LINE = "#e1e6ea";
   const FONT = getComputedStyle(document.body).fontFamily;
@@ -61,6 +62,19 @@
     });
   }
 
+  /** The point of a line at x: the nearest one, none before its start and after its end. */
+  function pointAt(data, x) {
+    if (!data.length || x < data[0][0] || x > data.at(-1)[0]) return null;
+    let low = 0;
+    let high = data.length - 1;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (data[middle][0] < x) low = middle + 1;
+      else high = middle;
+    }
+    return low && x - data[low - 1][0] < data[low][0] - x ? data[low - 1] : data[low];
+  }
+
   function start(box) {
     const config = JSON.parse(document.getElementById(box.dataset.curves).textContent);
     const { words } = config;
@@ -70,20 +84,23 @@
     const empty = box.querySelector("[data-curves-empty]");
     const wholeRange = box.querySelector("[data-curves-whole]");
     const several = config.runs.length > 1;
+    const share = Math.min(MOST_POINTS, Math.ceil(POINTS / config.runs.length));
     const runs = config.runs.map((run, index) => ({ ...run, colour: COLOURS[index % COLOURS.length], rows: [], shown: true }));
     let echarts = null;
+    let marked = null; // the run that stands out
 
     if (several && runs.length > 3) bar.parts.value = "validation";
 
     async function fetchRun(run) {
       const address = new URL(run.url, window.location.href);
       // What came row by row grows without end: ask for a fresh choice of it.
-      const last = run.rows.length > 3 * POINTS ? undefined : run.rows.at(-1)?.epoch;
-      address.searchParams.set("points", POINTS);
+      const last = run.rows.length > 3 * share ? undefined : run.rows.at(-1)?.epoch;
+      address.searchParams.set("points", share);
       if (last !== undefined) address.searchParams.set("since", last);
       const answer = await fetch(address, { headers: { Accept: "application/json" } });
       if (!answer.ok) throw new Error(`${answer.status} ${address}`);
       const fresh = await answer.json();
+      run.isWhole = run.final;
       if (!fresh.length) return false;
       run.rows = last === undefined ? fresh : run.rows.concat(fresh);
       run.begin = new Date(run.rows[0].time) - run.rows[0].seconds * 1000;
@@ -129,34 +146,50 @@
       return { symbol: "none", silent: true, animation: false, data: lines, label: { color: INK, fontFamily: FONT, fontSize: 11 } };
     }
 
-    function lines(run, metric, isFirst) {
-      const weight = Number(bar.smoothing.value);
+    const has = (run, key) => run.rows.some((row) => typeof row[key] === "number");
+
+    /** The keys of a run's curves of a metric: of training and validation what is asked for, or what there is. */
+    function keysOf(run, metric) {
       const { value: parts } = bar.parts;
-      const keys = [metric, `val_${metric}`].filter((key) => run.rows.some((row) => typeof row[key] === "number"));
-      const hasBoth = keys.length > 1;
-      const chosen = keys.filter((key) => !hasBoth || parts === "both" || isValidation(key) === (parts === "validation"));
+      const keys = [metric, `val_${metric}`].filter((key) => has(run, key));
+      return keys.filter((key) => keys.length === 1 || parts === "both" || isValidation(key) === (parts === "validation"));
+    }
+
+    /** Which parts a graph shows of a metric that is validated. */
+    function partsOf(shown, metric) {
+      if (!shown.some((run) => has(run, `val_${metric}`))) return { training: false, validation: false };
+      const keys = shown.flatMap((run) => keysOf(run, metric));
+      return { training: keys.includes(metric), validation: keys.includes(`val_${metric}`) };
+    }
+
+    function lines(run, metric, isFirst, isMixed) {
+      const weight = Number(bar.smoothing.value);
+      const chosen = keysOf(run, metric);
+      const hasBoth = chosen.length > 1 || (several && isMixed);
+      const faint = marked && marked !== run;
       return chosen.flatMap((key) => {
         const validation = isValidation(key);
         const colour = several ? run.colour : validation ? VALIDATION : TRAINING;
         const part = validation ? words.validation : words.training;
-        const name = several ? (hasBoth ? `${run.name} · ${part}` : run.name) : hasBoth ? part : words.metrics[metric] ?? metric;
+        const name = several ? (hasBoth ? `${run.name} · ${part}` : run.name) : has(run, `val_${metric}`) ? part : words.metrics[metric] ?? metric;
         const data = points(run, key);
         const base = {
           type: "line",
           name,
           color: colour,
-          showSymbol: data.length < 40,
+          showSymbol: data.length < (several ? 2 : 40),
           symbolSize: 5,
           sampling: data.length > 2000 ? "lttb" : undefined,
-          lineStyle: { width: 2, type: several && validation && parts === "both" ? "dashed" : "solid", color: colour },
-          itemStyle: { color: colour },
+          lineStyle: { width: marked === run ? 3 : 2, type: several && validation && isMixed ? "dashed" : "solid", color: colour, opacity: faint ? 0.15 : 1 },
+          itemStyle: { color: colour, opacity: faint ? 0.15 : 1 },
+          z: marked === run ? 3 : 2,
           emphasis: { disabled: true },
           data,
         };
         const mark = isFirst && key === chosen[0] && metric !== "memory_bytes" ? { markLine: marks(run) } : {};
         if (!weight || LAST.includes(metric)) return [{ ...base, ...mark }];
         return [
-          { ...base, showSymbol: false, lineStyle: { ...base.lineStyle, width: 1, opacity: 0.25 }, tooltip: { show: false }, silent: true, isRaw: true },
+          { ...base, showSymbol: false, lineStyle: { ...base.lineStyle, width: 1, opacity: faint ? 0.05 : 0.25 }, tooltip: { show: false }, silent: true, isRaw: true },
           { ...base, ...mark, showSymbol: false, data: smoothed(data, weight) },
         ];
       });
@@ -164,11 +197,12 @@
 
     function tip(title, pairs) {
       const said = document.createElement("div");
-      said.className = "dlm-chart-tip";
+      said.className = pairs.length > 10 ? "dlm-chart-tip dlm-chart-tip-many" : "dlm-chart-tip";
       said.append(Object.assign(document.createElement("p"), { textContent: title }));
       for (const [name, value, colour] of pairs) {
         const line = document.createElement("div");
         const label = Object.assign(document.createElement("span"), { textContent: name });
+        line.className = "dlm-chart-tip-line";
         const dot = document.createElement("i");
         dot.className = "dlm-curves-dot";
         dot.style.background = colour;
@@ -181,7 +215,8 @@
 
     function option(metric) {
       const shown = runs.filter((run) => run.shown && run.rows.length);
-      const series = shown.flatMap((run) => lines(run, metric, shown.length === 1));
+      const parts = partsOf(shown, metric);
+      const series = shown.flatMap((run) => lines(run, metric, shown.length === 1, parts.training && parts.validation));
       const isLog = bar.log.checked && metric === "loss";
       const byTime = bar.x.value === "time";
       const format = metric === "memory_bytes" ? bytes : number;
@@ -189,17 +224,22 @@
       return {
         textStyle: { fontFamily: FONT, color: INK },
         animation: false,
-        grid: { top: 44, right: 24, bottom: 28, left: 8, containLabel: true },
+        grid: { top: shown.length > 1 ? 12 : 44, right: 24, bottom: 28, left: 8, containLabel: true },
         legend: { show: !several && names.length > 1, data: [...new Set(names)], top: 0, left: 0, icon: "roundRect", itemWidth: 14, itemHeight: 4, textStyle: { color: INK, fontFamily: FONT } },
         tooltip: {
           trigger: "axis",
           confine: true,
           borderColor: LINE,
-          order: "valueDesc",
           textStyle: { color: "#1d2730", fontFamily: FONT },
           formatter(found) {
             const at = byTime ? clock(found[0].axisValue) : `${words.epoch} ${whole.format(found[0].axisValue)}`;
-            return tip(at, found.filter((one) => one.value && !series[one.seriesIndex]?.isRaw).map((one) => [one.seriesName, format(one.value[1]), one.color]));
+            // By run time the points of no two trainings meet: each line is asked for its own.
+            const said = series
+              .filter((one) => !one.isRaw)
+              .map((one) => ({ name: one.name, color: one.color, value: pointAt(one.data, found[0].axisValue)?.[1] }))
+              .filter((one) => one.value !== undefined);
+            if (several) said.sort((a, b) => b.value - a.value);
+            return tip(at, said.map((one) => [one.name, format(one.value), one.color]));
           },
         },
         // Without icons: its brush is always on (below).
@@ -229,7 +269,10 @@
       let found = panels.get(metric);
       if (found) return found;
       const figure = box.querySelector("template").content.firstElementChild.cloneNode(true);
-      figure.prepend(Object.assign(document.createElement("figcaption"), { textContent: words.metrics[metric] ?? metric }));
+      const caption = Object.assign(document.createElement("figcaption"), { textContent: words.metrics[metric] ?? metric });
+      const key = Object.assign(document.createElement("span"), { className: "dlm-curves-key" });
+      caption.append(key);
+      figure.prepend(caption);
       const canvas = figure.querySelector(".dlm-curves-canvas");
       canvas.setAttribute("aria-label", words.metrics[metric] ?? metric);
       figure.classList.toggle("dlm-curves-small", LAST.includes(metric));
@@ -242,9 +285,22 @@
       chart.on("datazoom", () => {
         wholeRange.disabled = false;
       });
-      found = { figure, chart };
+      found = { figure, chart, key };
       panels.set(metric, found);
       return found;
+    }
+
+    /** What lines of one colour are: solid for training, dashed for validation where both are in the graph. */
+    function explain(key, metric) {
+      const { training, validation } = partsOf(runs.filter((run) => run.shown && run.rows.length), metric);
+      const line = (name, isDashed) => {
+        const text = Object.assign(document.createElement("span"), { textContent: name });
+        const sample = document.createElement("i");
+        if (isDashed) sample.className = "dlm-curves-dashed";
+        text.prepend(sample);
+        return text;
+      };
+      key.replaceChildren(...(training ? [line(words.training, false)] : []), ...(validation ? [line(words.validation, training)] : []));
     }
 
     function showWhole() {
@@ -258,7 +314,8 @@
       const keys = metrics();
       empty.hidden = keys.length > 0;
       for (const metric of keys) {
-        const { chart } = panel(metric);
+        const { chart, key } = panel(metric);
+        if (several) explain(key, metric);
         chart.setOption(option(metric), { replaceMerge: ["series"] }); // merging keeps the zoom and an open tooltip
         chart.dispatchAction({ type: "takeGlobalCursor", key: "dataZoomSelect", dataZoomSelectActive: matchMedia("(pointer: fine)").matches });
       }
@@ -270,7 +327,7 @@
       const isLive = Boolean(box.dataset.live) && document.querySelector(box.dataset.live) !== null;
       if (!document.hidden) {
         try {
-          const news = await Promise.all(runs.map(fetchRun));
+          const news = await Promise.all(runs.filter((run) => !run.isWhole).map(fetchRun));
           echarts ??= await loadECharts(box.dataset.echarts);
           if (news.some(Boolean)) draw();
         } catch (error) {
@@ -283,10 +340,13 @@
     }
 
     let drawing = 0;
-    box.querySelector("form").addEventListener("input", (event) => {
-      if (event.target.name === "x") showWhole();
+    function drawSoon() {
       cancelAnimationFrame(drawing);
       drawing = requestAnimationFrame(() => echarts && draw());
+    }
+    box.querySelector("form").addEventListener("input", (event) => {
+      if (event.target.name === "x") showWhole();
+      drawSoon();
     });
     box.querySelector("form").addEventListener("submit", (event) => event.preventDefault());
     wholeRange.addEventListener("click", showWhole);
@@ -295,8 +355,18 @@
       const run = runs.find((each) => String(each.id) === event.target.dataset?.curvesRun);
       if (!run) return;
       run.shown = event.target.checked;
-      if (echarts) draw();
+      drawSoon();
     });
+    // Who points at a training's name, or comes to it by keyboard, sees its curves stand out.
+    for (const kind of ["mouseover", "focusin", "mouseout", "focusout"]) {
+      document.addEventListener(kind, (event) => {
+        const id = event.target.closest?.("[data-curves-item]")?.dataset.curvesItem;
+        const run = kind === "mouseover" || kind === "focusin" ? runs.find((each) => String(each.id) === id) ?? null : null;
+        if ((!id && !marked) || run === marked) return;
+        marked = run?.shown ? run : null;
+        drawSoon();
+      });
+    }
     function paintSwatches() {
       for (const swatch of document.querySelectorAll("[data-curves-colour]")) {
         const run = runs.find((each) => String(each.id) === swatch.dataset.curvesColour);
