@@ -1,7 +1,6 @@
 """Mending a data: the changes that were collected in its pages become steps that make a new data of it."""
 
 import json
-import re
 from typing import Any
 
 from django.contrib import messages
@@ -18,13 +17,12 @@ from datasets.preprocessing.operation import Step
 from datasets.preprocessing.registry import OPERATIONS
 from datasets.previews import preview_selection
 from datasets.steps import described_effect, described_steps
-from datasets.versions import checked_steps, preprocess_data
+from datasets.versions import checked_steps, preprocess_data, suggested_name
 from dlmodeler_site.access import get_editable
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.forms import NamedForm, errors_on
 
 _data = Data.objects.select_related("dataset__project")
-_MAX_NAME = Data._meta.get_field("name").max_length or 0
 
 
 @login_required
@@ -78,16 +76,6 @@ def _told(step: Step) -> str:
             return title
         return f"{title}: “{values['label']}”" if values["label"] else _("Take the label away")
     return described_steps([values])[0]
-
-
-def suggested_name(data: Data) -> str:
-    """The data's name with the next number that no data of the dataset has."""
-    taken = set(Data.everything.filter(dataset=data.dataset_id).values_list("name", flat=True))
-    stem = re.sub(r"-[0-9]{1,6}$", "", data.name)
-    number = 2
-    while (name := f"{stem[: _MAX_NAME - len(str(number)) - 1]}-{number}") in taken:
-        number += 1
-    return name
 
 
 def _json(text: str) -> Any:

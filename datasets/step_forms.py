@@ -11,7 +11,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy
 
 from datasets.preprocessing.operation import AUGMENTATION, COLOUR, GEOMETRY, SELECTION, Operation
-from datasets.preprocessing.parameters import Choice, FileNames, Label, Number, Parameter, Switch
+from datasets.preprocessing.parameters import Choice, FileLabels, FileNames, Label, Number, Parameter, Switch
 from datasets.preprocessing.registry import MAX_STEPS, OPERATIONS
 
 GROUP_TITLES: dict[str, Promise] = {
@@ -152,6 +152,13 @@ class _NamesField(forms.CharField):
         """The registry says what is wrong with names."""
 
 
+class _LabelsField(_NamesField):
+    """Labels, one a line; a blank line is no label."""
+
+    def to_python(self, value: Any) -> Any:
+        return (value or "").splitlines()
+
+
 def _field(parameter: Parameter) -> forms.Field:
     title = gettext(parameter.title)
     if isinstance(parameter, Number):
@@ -164,6 +171,12 @@ def _field(parameter: Parameter) -> forms.Field:
     if isinstance(parameter, FileNames):
         errors = {"required": gettext("Give at least one name.")}
         field = _NamesField(label=title, help_text=gettext("One name a line."), error_messages=errors)
+        field.widget.attrs["rows"] = 3
+        return field
+    if isinstance(parameter, FileLabels):
+        help_text = gettext("One for each of the names, in their order; a blank line for no label.")
+        errors = {"required": gettext("Give at least one label.")}
+        field = _LabelsField(label=title, help_text=help_text, error_messages=errors)
         field.widget.attrs["rows"] = 3
         return field
     if isinstance(parameter, Label):

@@ -7,7 +7,7 @@ from django.utils.translation import ngettext
 
 from datasets.models import Data
 from datasets.preprocessing.operation import ImageOperation, Operation
-from datasets.preprocessing.parameters import Choice, FileNames, Label, Number, Parameter, Switch
+from datasets.preprocessing.parameters import Choice, FileLabels, FileNames, Label, Number, Parameter, Switch
 from datasets.preprocessing.registry import OPERATIONS
 from datasets.preprocessing.selection import Effect
 from datasets.preprocessing.split import PART_TITLES
@@ -84,7 +84,7 @@ def _value(parameter: Parameter, value: Any, count: int | None, *, has_title: bo
         return f"{title}: {_(dict(parameter.options)[value])}"
     if isinstance(parameter, Label):
         return f"{title} “{value}”" if value else _("%(title)s: none") % {"title": title}
-    if isinstance(parameter, FileNames):
+    if isinstance(parameter, FileNames | FileLabels):
         more = ", …" if len(value) > _NAMES else ""
         return f"{title} ({count or len(value)}): {', '.join(value[:_NAMES])}{more}"
     return f"{title} {value}"

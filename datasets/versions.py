@@ -1,5 +1,6 @@
 """Making datasets and data; committing, preprocessing and stopping data."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -111,6 +112,16 @@ def whole_steps(steps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The steps with the first part of the split that gets a share, if they hold a split without its part."""
     without = any(step["op"] == SPLIT.name and "part" not in step for step in steps)
     return next(split_steps(steps))[1] if without else list(steps)
+
+
+def suggested_name(data: Data) -> str:
+    """The data's name with the next number that no data of the dataset has."""
+    taken = set(Data.everything.filter(dataset=data.dataset_id).values_list("name", flat=True))
+    stem = re.sub(r"-[0-9]{1,6}$", "", data.name)
+    number = 2
+    while (name := f"{stem[: _MAX_NAME - len(str(number)) - 1]}-{number}") in taken:
+        number += 1
+    return name
 
 
 def checked_steps(steps: Any) -> tuple[Step, ...]:

@@ -1,9 +1,9 @@
-"""Steps as lists tell them: of very many names of files only the first."""
+"""Steps as lists tell them: of very many names of files, and of their labels, only the first."""
 
 from collections.abc import Iterable
 from typing import Any
 
-from datasets.preprocessing.parameters import FileNames
+from datasets.preprocessing.parameters import FileLabels, FileNames
 from datasets.preprocessing.registry import OPERATIONS
 
 MOST_NAMES = 20
@@ -19,6 +19,6 @@ def _in_brief(step: dict[str, Any]) -> dict[str, Any]:
     shorter = dict(step)
     for parameter in operation.parameters if operation else ():
         names = step.get(parameter.name, ())
-        if isinstance(parameter, FileNames) and len(names) > MOST_NAMES:
+        if isinstance(parameter, FileNames | FileLabels) and len(names) > MOST_NAMES:
             shorter |= {parameter.name: names[:MOST_NAMES], f"{parameter.name}_count": len(names)}
     return shorter

@@ -154,3 +154,23 @@ class FileNames(Parameter):
 
     def schema(self) -> dict[str, Any]:
         return {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MAX_NAMES}
+
+
+@dataclass(frozen=True)
+class FileLabels(Parameter):
+    """Labels of files that are named beside, in their order, each as `Label` takes it."""
+
+    def accepted(self, value: Any) -> list[str] | None:
+        if not isinstance(value, list) or not 1 <= len(value) <= MAX_NAMES:
+            return None
+        one = Label(self.name, self.title)
+        labels = [label for each in value if (label := one.accepted(each)) is not None]
+        return labels if len(labels) == len(value) else None
+
+    @property
+    def expected(self) -> str:
+        return _("a list of 1 to %(most)d labels, an empty text for no label", most=MAX_NAMES)
+
+    def schema(self) -> dict[str, Any]:
+        label = {"type": "string", "maxLength": MAX_TEXT}
+        return {"type": "array", "items": label, "minItems": 1, "maxItems": MAX_NAMES}

@@ -16,6 +16,7 @@ from datasets.preprocessing import (
     flip_up_down,
     grayscale,
     relabel,
+    relabel_each,
     rename_label,
     resize,
     rotate,
@@ -36,7 +37,7 @@ OPERATIONS: dict[str, Operation] = {
     for module in (
         *(flip_up_down, flip_left_right, resize, fit, crop, rotate, translate, zoom, shear),
         *(grayscale, brightness, contrast),
-        *(exclude, relabel, rename_label, drop_duplicates, drop_rejected, split),
+        *(exclude, relabel, relabel_each, rename_label, drop_duplicates, drop_rejected, split),
         augment,
     )
 }

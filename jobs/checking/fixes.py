@@ -8,9 +8,8 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from datasets.mend_views import suggested_name
 from datasets.models import Data
-from datasets.versions import preprocess_data
+from datasets.versions import preprocess_data, suggested_name
 from dlmodeler_site.errors import Conflict, UserError
 from jobs.checking import preflight
 from jobs.checking.findings import Adjustment, Finding, NewData

@@ -6,7 +6,6 @@ rows of images that are left out would be surplus otherwise.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -60,17 +59,17 @@ class Mender:
     def _made(self, title: str, dropped: Collection[str], *then: dict[str, Any]) -> NewData | None:
         """None where nothing would be left, or there are more steps than a data can be made by."""
         dropped = self._surplus | set(dropped)
-        lists = [dropped, *self._relabelled.values()]
+        lists = [dropped, self._relabelled]
         if not 1 <= sum(-(-len(names) // MAX_NAMES) for names in lists) + len(then) <= MAX_STEPS:
             return None
         if len(dropped) >= len(self.images.labels) and not self.assigned.keys() - dropped:
             return None
 
         def make_steps() -> list[dict[str, Any]]:
-            steps = [{"op": "exclude", "files": some} for some in _in_turn(sorted(dropped))]
-            for label, names in self._relabelled.items():
-                kept = [name for name in names if name not in dropped]
-                steps += [{"op": "relabel", "files": some, "label": label} for some in _in_turn(kept)]
+            steps: list[dict[str, Any]] = [{"op": "exclude", "files": some} for some in _in_turn(sorted(dropped))]
+            for some in _in_turn([name for name in self._relabelled if name not in dropped]):
+                labels = [self._relabelled[name] for name in some]
+                steps.append({"op": "relabel_each", "files": some, "labels": labels})
             return [*steps, *then]
 
         return NewData(
@@ -86,14 +85,11 @@ class Mender:
         return tables | (self.images.labels.keys() - self.assigned.keys())
 
     @cached_property
-    def _relabelled(self) -> dict[str, list[str]]:
-        """Label of the csv files -> images that do not carry it yet."""
-        relabelled: dict[str, list[str]] = defaultdict(list)
-        if self.is_from_csv:
-            for name, label in self.assigned.items():
-                if self.images.labels[name] != label:
-                    relabelled[label].append(name)
-        return relabelled
+    def _relabelled(self) -> dict[str, str]:
+        """Images that do not carry the label of the csv files yet -> that label."""
+        if not self.is_from_csv:
+            return {}
+        return {name: label for name, label in self.assigned.items() if self.images.labels[name] != label}
 
 
 def _in_turn(names: Sequence[str]) -> Iterator[list[str]]:

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from datasets.file_lists import FileFilter, listing, matching, names
 from datasets.findings import findings
-from datasets.mend_views import suggested_name
+from datasets.versions import suggested_name
 from datasets.models import Data, File
 from datasets.preprocessing.parameters import MAX_NAMES
 from datasets.profile import profile

@@ -102,6 +102,7 @@ class TestForm:
             ),
             ({"op": "exclude", "files": "0.png\nno.png"}, "The data has no file “no.png”."),
             ({"op": "relabel", "files": "", "label": "x"}, "Give at least one name."),
+            ({"op": "relabel_each", "files": "0.png\n1.png", "labels": "x"}, "there are 1 labels for 2 files"),
             ({"op": "split", "train": 50, "validation": 20, "test": 20, "seed": 0}, "the three parts make 90 %"),
         ],
     )

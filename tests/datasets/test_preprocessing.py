@@ -21,7 +21,7 @@ from datasets.inspection.images import ImageError, load_image, read_rgb
 from datasets.preprocessing.decoding import read_original
 from datasets.preprocessing.files import Places, process_file, with_looks
 from datasets.preprocessing.operation import ImageOperation
-from datasets.preprocessing.parameters import Choice, FileNames, Label, Number
+from datasets.preprocessing.parameters import Choice, FileLabels, FileNames, Label, Number
 from datasets.preprocessing.pipeline import apply_steps, previews
 from datasets.preprocessing.plan import Plan
 from datasets.preprocessing.registry import OPERATIONS, StepError, steps_schema, validate_steps
@@ -31,7 +31,7 @@ from dlmodeler_site.sentences import from_json
 from tests.datasets.test_inspection import encode, photo
 
 BILINEAR = Image.Resampling.BILINEAR
-EXAMPLES: dict[type, Any] = {FileNames: ["a.jpg"], Label: "label", Choice: "train"}
+EXAMPLES: dict[type, Any] = {FileNames: ["a.jpg"], FileLabels: ["a"], Label: "label", Choice: "train"}
 FLIP_AND_GRAY = [{"op": "flip_up_down"}, {"op": "grayscale"}]
 
 
@@ -225,6 +225,11 @@ class TestSteps:
             ([{"op": "fit", "width": 9, "height": 9, "how": "stretch"}], "how, one of pad, cover; received 'stretch'"),
             ([{"op": "exclude", "files": []}], "exclude needs files, a list of 1 to 10000 names of files; received []"),
             ([{"op": "relabel", "files": ["a"]}], "relabel needs label, a label of at most 255 characters"),
+            (
+                [{"op": "relabel_each", "files": ["a", "b", "a"], "labels": ["x", "y", "z"]}],
+                "there are 3 labels for 2 files; name each file once",
+            ),
+            ([{"op": "relabel_each", "files": ["a"], "labels": ["x" * 256]}], "relabel_each needs labels, a list of 1"),
             ([{"op": "rename_label", "from": "a", "to": " a"}], "both labels are the same"),
             ([{"op": "drop_duplicates", "near": 1}], "near, true or false; received 1"),
             ([{"op": "split", "part": "test", "train": 50}], "the three parts make 80 %"),

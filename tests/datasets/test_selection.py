@@ -66,6 +66,18 @@ class TestSteps:
             ("3.jpg", "c"),
         ]
 
+    def test_each_file_gets_its_own_label(self):
+        listed = numbered(4)
+        effects = run(
+            listed,
+            {"op": "exclude", "files": ["1.jpg"]},
+            {"op": "relabel_each", "files": ["3.jpg", "1.jpg", "0.jpg", "2.jpg"], "labels": [" c ", "c", "a", ""]},
+        )
+        assert effects == [Effect(dropped=1), Effect(relabelled=2)]  # 0.jpg had it, and 1.jpg is gone
+        assert [listed.labels[place] for place in listed.indices()] == ["a", "", "c"]
+        with pytest.raises(SelectionError, match=r"no file “9.jpg”"):
+            run(listed, {"op": "relabel_each", "files": ["9.jpg"], "labels": ["a"]})
+
     def test_unnamed_files_are_counted_by_their_labels_alone(self):
         steps = (
             {"op": "exclude", "files": ["1.jpg", "2.jpg"]},
