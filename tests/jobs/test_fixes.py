@@ -6,6 +6,7 @@ import pytest
 from django.urls import reverse
 
 from datasets.models import Data, File
+from datasets.preprocessing.registry import validate_steps
 from jobs.checking import preflight
 from jobs.checking.findings import Finding
 from jobs.models import Job, Training
@@ -62,6 +63,35 @@ def test_one_click_leaves_the_images_that_have_one_label_and_drops_the_csv(cast:
     assert [code for code, finding in found(job).items() if finding.severity == "error"] == []
     started = api(cast.erin).post("/api/v1/trainings/", {"job": job.pk, "trainings": [{"name": "now"}]})
     assert started.status_code == 201, started.json()
+
+
+def test_one_click_mends_more_classes_than_a_data_can_have_steps(cast: Cast) -> None:
+    names = image_names(80)
+    rows = "".join(f"{name},kind {number % 40}\n" for number, name in enumerate(names))
+    job = make_job(cast.project, make_images(cast.project, names), make_csv(cast.project, rows + "0.png,kind 7\n"))
+    made = Data.objects.get(pk=fix(cast, job, "contradicting_labels").json()["data"])
+    assert [step["op"] for step in made.steps] == ["exclude", "relabel_each"]
+    run_work(made)
+    assert labels_of(made) == {name: f"kind {number % 40}" for number, name in enumerate(names) if number}
+
+
+def test_a_fix_of_thousands_of_images_is_a_few_steps() -> None:
+    from jobs.readers.image_fixes import Mender
+    from jobs.readers.image_set import ImageSet
+
+    names = image_names(25_000)
+    images = ImageSet(Data(), dict.fromkeys(names, ""), {})
+    object.__setattr__(images, "others", {})
+    mender = Mender(images, {name: f"kind {int(name[:-4]) % 500}" for name in names[2:]}, is_from_csv=True)
+    action = mender.labelled_ones()
+    assert action
+    steps = validate_steps(action.make_steps())
+    assert [(step.op, len(step.values["files"])) for step in steps] == [
+        ("exclude", 2),
+        ("relabel_each", 10_000),
+        ("relabel_each", 10_000),
+        ("relabel_each", 4_998),
+    ]
 
 
 def test_images_without_label_are_left_out(cast: Cast) -> None:
