@@ -23,7 +23,8 @@ def take_over(training: Training, events: list[dict[str, Any]]) -> None:
 
     for event in events:
         if event["type"] == "plan":
-            training.record_of_run = {**training.record_of_run, "planned_epochs": event["epochs"]}
+            plan = {"planned_epochs": event["epochs"], "planned_stages": event.get("stages", [])}
+            training.record_of_run = {**training.record_of_run, **plan}
             training.save(update_fields=["record_of_run"])
     rows = {
         event["epoch"]: EpochMetrics(

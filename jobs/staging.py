@@ -19,7 +19,9 @@ def stage(training: Training, run: RunFolder) -> dict[str, Any]:
     job = training.job
     staged = reader_of(job.algorithm).stage(job, training.hyperparameters, run)
     training.labels = staged.labels
+    known = training.record_of_run  # by an attempt before
     training.record_of_run = {
+        **{name: known[name] for name in ("planned_epochs", "planned_stages") if name in known},
         "data": preflight.manifest_hashes(job),
         "hyperparameters": training.hyperparameters,
     }

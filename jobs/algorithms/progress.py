@@ -48,7 +48,6 @@ class TrainingMonitor:
         self._begins_at = begins_at
         self._checkpoint_at = time.monotonic() + CHECKPOINT_INTERVAL_S
         self._progress_at = 0.0
-        self._began: tuple[float, float] | None = None  # time and fraction of the first step of this process
 
     def epoch(self, epoch: int, *, stage: str, step: int, metrics: dict[str, float], seconds: float) -> None:
         self._run.publish("epoch", epoch=epoch, stage=stage, step=step, metrics=metrics, seconds=round(seconds, 4))
@@ -60,7 +59,7 @@ class TrainingMonitor:
         now = time.monotonic()
         if now >= self._progress_at or fraction >= 1:
             self._progress_at = now + PROGRESS_INTERVAL_S
-            self._publish_progress(now, fraction)
+            self._run.progress(self._begins_at + (_TRAINED - self._begins_at) * min(fraction, 1.0))
         try:
             self._run.check_stop()
         except StopRequested:
@@ -78,13 +77,3 @@ class TrainingMonitor:
         self._run.put_checkpoint(folder)
         now = time.monotonic()
         self._checkpoint_at = now + max(CHECKPOINT_INTERVAL_S, (now - started) / CHECKPOINT_SHARE)
-
-    def _publish_progress(self, now: float, fraction: float) -> None:
-        value = self._begins_at + (_TRAINED - self._begins_at) * min(fraction, 1.0)
-        if self._began is None:
-            self._began = (now, fraction)
-        seconds, done = now - self._began[0], fraction - self._began[1]
-        if done > 0 and seconds >= PROGRESS_INTERVAL_S:
-            self._run.publish("progress", value=value, seconds_left=round(seconds / done * (1 - fraction), 1))
-        else:
-            self._run.progress(value)

@@ -1,6 +1,7 @@
 """How far a training is, and its metrics epoch by epoch."""
 
 import math
+import statistics
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,7 +40,7 @@ class Progress:
 
 
 def progress_of(training: Training) -> Progress:
-    """One query. The time to go is that of the last epochs times the epochs left; before the first, as estimated."""
+    """One query. The time to go is that of the stage's last epochs by the plan; before the first, as estimated."""
     rows = list(training.epoch_metrics.order_by("-epoch").values_list(*ROW, "metrics")[:LAST_EPOCHS])
     running = training.status == Status.RUNNING
     if not rows:
@@ -50,11 +51,27 @@ def progress_of(training: Training) -> Progress:
     epoch, step, ended_at, _seconds, metrics = rows[0]
     eta = None
     if running:
-        times = [row[3] for row in rows if row[4].get("stage") == metrics.get("stage")]
-        mean_s = sum(times) / len(times)
-        begun_s = min((timezone.now() - ended_at).total_seconds(), mean_s)  # of the epoch that is on its way
-        eta = round(max(mean_s * (training.epochs - epoch) - begun_s, 0), 1)
+        stage = metrics.get("stage")
+        # The median: a first epoch takes longer than those after it.
+        epoch_s = statistics.median(row[3] for row in rows if row[4].get("stage") == stage)
+        to_come = _to_come(training, epoch, stage, epoch_s)
+        next_s = next((each_s for count, each_s in to_come if count), 0)
+        begun_s = min((timezone.now() - ended_at).total_seconds(), next_s)  # of the epoch that is on its way
+        eta = round(sum(count * each_s for count, each_s in to_come) - begun_s, 1)
     return Progress(epoch, {"epoch": epoch, "step": step, **metrics}, eta)
+
+
+def _to_come(training: Training, epoch: int, stage: str | None, epoch_s: float) -> list[tuple[int, float]]:
+    """For each stage the epochs after this one and the seconds of each, when one of this stage takes `epoch_s`."""
+    stages = training.record_of_run.get("planned_stages", [])
+    cost = next((each["cost"] for each in stages if each["name"] == stage), None)
+    if cost is None:
+        return [(max(training.epochs - epoch, 0), epoch_s)]
+    begins = [0, *(each["last_epoch"] for each in stages)]
+    return [
+        (max(each["last_epoch"] - max(epoch, begin), 0), epoch_s * each["cost"] / cost)
+        for begin, each in zip(begins, stages, strict=False)
+    ]
 
 
 def epochs(training: Training, *, since: int = 0, points: int = 0) -> Iterator[dict[str, Any]]:

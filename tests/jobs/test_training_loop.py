@@ -75,6 +75,8 @@ def test_epochs_are_numbered_on_through_the_stages(tmp_path: Path) -> None:
     progress = [event["value"] for event in run.read_events(0)[0] if event["type"] == "progress"]
     assert progress == sorted(progress)
     assert progress[0] >= 0.5
+    plans = [event for event in run.read_events(0)[0] if event["type"] == "plan"]
+    assert [(plan["epochs"], [stage["last_epoch"] for stage in plan["stages"]]) for plan in plans] == [(6, [4, 6])] * 2
     # The second stage began with what the first one had learned.
     assert epochs(run)[4]["metrics"]["loss"] < epochs(run)[0]["metrics"]["loss"]
 
@@ -90,6 +92,15 @@ def test_a_training_stops_when_the_model_gets_no_better_and_keeps_the_best_epoch
     assert outcome.metrics["val_loss"] == losses[best]
     again = loop._measure(loop._samples.held_out)
     assert again["val_loss"] == pytest.approx(losses[best], rel=1e-6)
+
+
+def test_the_plan_is_told_anew_when_a_stage_ended_early(tmp_path: Path) -> None:
+    early = Recipe(batch_size=8, epochs=200, learning_rate=0.3, early_stopping=True, patience=3)
+    loop, run = make_loop(tmp_path / "run", early, RECIPE, data=points(noise=1.5), share=0.4)
+    outcome = loop.run_to_end()
+    plans = [event for event in run.read_events(0)[0] if event["type"] == "plan"]
+    assert [plan["epochs"] for plan in plans] == [204, outcome.epochs]
+    assert [stage["last_epoch"] for stage in plans[1]["stages"]] == [outcome.epochs - 4, outcome.epochs]
 
 
 @pytest.mark.parametrize("monitor", ["loss", "accuracy"])

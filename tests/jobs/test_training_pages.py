@@ -113,6 +113,33 @@ def test_time_left_is_the_estimate_until_the_first_epoch_and_follows_the_stage_a
     assert "Fine-tuning" in page
 
 
+def test_time_left_counts_the_stages_to_come(cast: Cast, training: Training) -> None:
+    training.claim()
+    url = f"{URL}{training.pk}/"
+
+    def plan(*last_epochs: int) -> None:
+        stages = [
+            {"name": name, "last_epoch": last, "cost": cost}
+            for name, last, cost in zip(("head", "fine_tuning"), last_epochs, (1.0, 200.0), strict=True)
+        ]
+        training.collect([{"type": "plan", "epochs": last_epochs[-1], "stages": stages}])
+
+    plan(20, 24)
+    learn(training, {n: {"loss": 1.0, "stage": "head"} for n in range(1, 11)})
+    EpochMetrics.objects.update(seconds=0.1)
+    EpochMetrics.objects.filter(epoch=1).update(seconds=3)  # the first one takes longer
+    assert api(cast.bob).get(url).json()["eta_seconds"] == pytest.approx(10 * 0.1 + 4 * 20 - 0.1, abs=0.11)
+    plan(10, 14)  # it stopped early
+    answer = api(cast.bob).get(url).json()
+    assert answer["record"]["planned_epochs"] == 14
+    assert 3 * 20 <= answer["eta_seconds"] <= 4 * 20
+    learn(training, {11: {"loss": 1.0, "stage": "fine_tuning"}})
+    EpochMetrics.objects.filter(epoch=11).update(seconds=25)
+    assert 2 * 25 <= api(cast.bob).get(url).json()["eta_seconds"] <= 3 * 25
+    learn(training, {n: {"loss": 1.0, "stage": "fine_tuning"} for n in range(12, 15)})
+    assert api(cast.bob).get(url).json()["eta_seconds"] == 0
+
+
 def test_place_in_the_queue_is_told(cast: Cast) -> None:
     from dlmodeler_site.work import queue
 

@@ -115,13 +115,22 @@ class Loop:
         if self._at.epoch or self._at.step:
             text += f", going on after epoch {self._at.epoch}"
         tell(self._run, text)
-        self._run.publish("plan", epochs=sum(stage.recipe.epochs for stage in self._stages))
+        self._tell_plan()
         outcome = self._rest_of_stage()
         while self._at.stage + 1 < len(self._stages):
             self._at = _Position(stage=self._at.stage + 1, epoch=self._at.epoch)
             self._enter(self._at.stage)
+            self._tell_plan()  # anew: the stage before may have ended early
             outcome = self._rest_of_stage()
         return outcome
+
+    def _tell_plan(self) -> None:
+        """The epochs of all stages, and each stage's last one and cost, as far as is known now."""
+        last, stages = self._at.epoch - self._at.epoch_of_stage, []
+        for number, stage in enumerate(self._stages):
+            last += stage.recipe.epochs if number >= self._at.stage else 0
+            stages.append({"name": stage.name, "last_epoch": last, "cost": stage.cost})
+        self._run.publish("plan", epochs=last, stages=stages)
 
     def _enter(self, number: int) -> None:
         self._stage = self._stages[number]

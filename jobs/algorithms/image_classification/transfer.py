@@ -28,8 +28,8 @@ from jobs.algorithms.image_classification.stages import Stage, Task
 
 # Part of the progress bar for what is computed before the stages begin.
 _FROZEN_SHARE = 0.25
-# One epoch of fine-tuning takes so much longer than one of the last layer alone.
-_FINE_TUNING_COST = 40.0
+# One epoch of fine-tuning takes so much longer, for each block that learns, than one of the last layer alone.
+_BLOCK_COST = 40.0
 _ROWS_PER_CHUNK = 1024
 _STANDARDISATION_FLOOR = 0.1
 
@@ -125,7 +125,7 @@ class _Head:
             keras.Model(inputs, self._answer(top(inputs))),
             recipe,
             vary=_flips(settings.variations),
-            cost=_FINE_TUNING_COST,
+            cost=_BLOCK_COST * settings.fine_tune_blocks,
             rate_name="fine_tune_learning_rate",
         )
 
