@@ -33,12 +33,16 @@ _NAMED_IN_ERRORS = 5
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """One line of the manifest: a file and the output of the network that it belongs to."""
+    """One line of the manifest: a file and the output of the network that it belongs to.
+
+    `group`: the same number for images that look alike; -1 for one that looks like no other.
+    """
 
     name: str
     path: Path
     sha256: str
     target: int
+    group: int = -1
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,27 @@ class LabelledPixels:
         targets: int32 (image,), indexes into the labels.
         key: sha256 in hexadecimal over the images' hashes in order and the size.
         file: where the pixels lie; while it is open, its shared lock keeps it from being evicted.
+        groups: int32 (image,), the same number for images that look alike, -1 for one that looks like no other; None
+            where none does.
     """
 
     pixels: NDArray[np.uint8]
     targets: NDArray[np.int32]
     key: str
     file: BinaryIO
+    groups: NDArray[np.int32] | None = None
+
+    @property
+    def kept_together(self) -> dict[str, int]:
+        """How many `images` look like others, in how many `groups`; empty where none does."""
+        if self.groups is None:
+            return {}
+        alike = self.groups[self.groups >= 0]
+        return {"images": len(alike), "groups": len(np.unique(alike))}
+
+    def split(self, *, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Indexes of the images to train on and of those to measure on: `split_stratified`."""
+        return split_stratified(self.targets, share=share, seed=seed, groups=self.groups)
 
 
 def read_manifest(path: Path, *, labels: int) -> list[LabelledImage]:
@@ -65,7 +84,8 @@ def read_manifest(path: Path, *, labels: int) -> list[LabelledImage]:
         RunError: there is no image, or a target has no label.
     """
     images = [
-        LabelledImage(row["name"], Path(row["path"]), row["sha256"], int(row["target"])) for row in read_jsonl(path)
+        LabelledImage(row["name"], Path(row["path"]), row["sha256"], int(row["target"]), row.get("group", -1))
+        for row in read_jsonl(path)
     ]
     if not images:
         raise RunError(_("There is no labelled image to train on."), reason="no_images")
@@ -115,16 +135,21 @@ def load_pixels(
         else:
             tell(run, f"Using {len(images)} images decoded before")
     pixels, file = cached
-    return LabelledPixels(pixels, np.array([image.target for image in images], dtype=np.int32), key, file)
+    targets, groups = (
+        np.array(numbers, np.int32)
+        for numbers in ([image.target for image in images], [image.group for image in images])
+    )
+    return LabelledPixels(pixels, targets, key, file, groups if (groups >= 0).any() else None)
 
 
 def split_stratified(
-    targets: NDArray[np.int32], *, share: float, seed: int
+    targets: NDArray[np.int32], *, share: float, seed: int, groups: NDArray[np.int32] | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Indexes of the training and the validation images, each in rising order.
 
     Every class gives `share` of its images, rounded so that the total is as near as possible; at least one image of
-    each class stays for training.
+    each class stays for training. With `groups` (image,), -1 for an image of no group, each group stays on one side:
+    classes give what comes nearest to their share, and of two and more groups at least one.
     """
     everything = np.arange(len(targets))
     if share == 0:
@@ -136,12 +161,64 @@ def split_stratified(
     for index in np.argsort(taken - exact, kind="stable")[: max(missing, 0)]:
         taken[index] = min(taken[index] + 1, counts[index] - 1)
     generator = np.random.default_rng((seed, 1))
-    held_out = [
-        generator.permutation(np.flatnonzero(targets == value))[:count]
-        for value, count in zip(classes, taken, strict=True)
-    ]
-    validation = np.sort(np.concatenate(held_out))
+    if groups is not None:
+        validation = _whole_groups(np.searchsorted(classes, targets), groups, taken, generator)
+    else:
+        held_out = [
+            generator.permutation(np.flatnonzero(targets == value))[:count]
+            for value, count in zip(classes, taken, strict=True)
+        ]
+        validation = np.sort(np.concatenate(held_out))
     return np.setdiff1d(everything, validation), validation
+
+
+def _whole_groups(
+    classes: NDArray[np.intp], groups: NDArray[np.int32], wanted: NDArray[np.int64], generator: np.random.Generator
+) -> NDArray[np.int64]:
+    """Indexes of the images of whole groups, in rising order, so that each class gives what is `wanted` of it."""
+    alone = groups.max() + 1 + np.arange(len(groups))
+    _numbers, group_of = np.unique(np.where(groups < 0, alone, groups), return_inverse=True)
+    counts: list[dict[int, int]] = [{} for _group in range(int(group_of.max()) + 1)]  # class -> images of it
+    for group, value in zip(group_of.tolist(), classes.tolist(), strict=True):
+        counts[group][value] = counts[group].get(value, 0) + 1
+    missing: list[int] = wanted.tolist()
+    staying = [0] * len(missing)  # groups of each class
+    for of_group in counts:
+        for value in of_group:
+            staying[value] += 1
+    lacking = {value for value, count in enumerate(staying) if count > 1}  # that could give some and have not
+    taken: set[int] = set()
+
+    def take(group: int) -> None:
+        taken.add(group)
+        lacking.difference_update(counts[group])
+        for value, count in counts[group].items():
+            missing[value] -= count
+            staying[value] -= 1
+
+    def farther(group: int) -> int:
+        """By how many images the classes would be farther from what is wanted."""
+        return sum(abs(missing[value] - count) - abs(missing[value]) for value, count in counts[group].items())
+
+    def may_go(group: int) -> bool:
+        return group not in taken and all(staying[value] > 1 for value in counts[group])
+
+    order = generator.permutation(len(counts)).tolist()
+    for group in order:
+        if all(count <= missing[value] for value, count in counts[group].items()):
+            take(group)
+    if any(missing):
+        for group in order:
+            if may_go(group) and farther(group) < 0:
+                take(group)
+    of_class: dict[int, list[int]] = {value: [] for value in sorted(lacking)}
+    for group in order if lacking else ():
+        for value in lacking & counts[group].keys():
+            of_class[value].append(group)
+    for value, able in of_class.items():
+        if value in lacking and (able := [group for group in able if may_go(group)]):
+            take(min(able, key=farther))
+    return np.flatnonzero(np.isin(group_of, list(taken)))
 
 
 def epoch_order(indexes: NDArray[np.int64], *, seed: int, epoch: int) -> NDArray[np.int64]:

@@ -11,7 +11,8 @@ TOLD_NAMES = 1000  # a fix that names more files is told without its steps
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 
-Severity = Literal["error", "warning"]
+Severity = Literal["error", "warning", "info"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 FIX_KINDS = [("new_data", "new_data"), ("hyperparameter", "hyperparameter")]
 
 
@@ -62,7 +63,8 @@ FixAction = NewData | Adjustment
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about the data that stands in the way of a training (error) or that one should know (warning).
+    """Something about the data that stands in the way of a training (error), that one should see to (warning), or that
+    the training sees to by itself (info).
 
     `hyperparameter`: the one that does not fit the data, where that is what was found.
     """
@@ -114,6 +116,11 @@ def finding(
     kept = tuple(islice(each, LISTED))
     total = len(kept) + sum(1 for _more in each) if count is None else count
     return Finding(code, severity, message, fix, kept, total, hyperparameter, fix_action)
+
+
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Errors before warnings before what one only should know, each in the order given."""
+    return sorted(findings, key=lambda each: SEVERITIES.index(each.severity))
 
 
 def listed(texts: Iterable[str], *, most: int = 10) -> str:

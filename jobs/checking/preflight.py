@@ -12,7 +12,7 @@ from dlmodeler_site.sentences import joined
 from dlmodeler_site.work.models import ACTIVE, Status
 from jobs.algorithms.base import HyperparameterError
 from jobs.algorithms.registry import manifest
-from jobs.checking.findings import Finding, finding
+from jobs.checking.findings import Finding, finding, worst_first
 from jobs.readers.base import Examination
 from jobs.readers.registry import reader_of
 
@@ -30,8 +30,7 @@ def check(job: Job, hyperparameters: Mapping[str, Any] | None = None) -> list[Fi
 
 def findings_of(examination: Examination, hyperparameters: Mapping[str, Any] | None = None) -> list[Finding]:
     """All that an examination found, and what does not fit between the data and the hyperparameters; errors first."""
-    found = [*examination.findings, *examination.findings_with(hyperparameters or {})]
-    return sorted(found, key=lambda finding: finding.severity)  # error < warning
+    return worst_first([*examination.findings, *examination.findings_with(hyperparameters or {})])
 
 
 def examine_job(job: Job) -> Examination:

@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from datasets.preprocessing.registry import steps_schema
-from jobs.checking.findings import FIX_KINDS
+from jobs.checking.findings import FIX_KINDS, SEVERITIES
 
 
 @extend_schema_field({**steps_schema(), "nullable": True})
@@ -31,7 +31,7 @@ class FixActionSerializer(serializers.Serializer[Any]):
 
 class FindingSerializer(serializers.Serializer[Any]):
     code = serializers.CharField()
-    severity = serializers.ChoiceField(choices=["error", "warning"])
+    severity = serializers.ChoiceField(choices=SEVERITIES)
     message = serializers.CharField()
     files = serializers.ListField(child=serializers.CharField(), help_text="at most 100")
     file_count = serializers.IntegerField(help_text="all of them")

@@ -62,7 +62,7 @@ def _shown(job: Job, finding: Finding) -> dict[str, Any]:
     action = finding.fix_action
     return {
         "finding": finding,
-        "kind": "danger" if finding.severity == "error" else "warning",
+        "kind": "danger" if finding.severity == "error" else finding.severity,
         "places": places,
         "more": finding.count - len(places),
         "action": action,

@@ -106,6 +106,8 @@ def _split(training: Training, evaluation: Evaluation | None) -> str:
         "share": 100 * float(share),
         "seed": training.seed,
     }
+    if alike := training.record_of_run.get("kept_together"):
+        words += " " + _("Images that look alike were kept together: %(images)s images in %(groups)s groups.") % alike
     if evaluation is not None and evaluation.part == Evaluation.Part.HELD_OUT:
         count = evaluation.summary.get("of", evaluation.summary["samples"])
         return f"{words} " + _("Held out: %(count)s samples.") % {"count": count}

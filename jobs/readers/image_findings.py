@@ -256,12 +256,12 @@ def equal_images(groups: Sequence[Sequence[str]], labels: Mapping[str, str], act
         else _("%(surplus)s images are exact copies of others.", **values)
     )
     return finding(
-        "warning",
+        "info",
         "duplicate",
         message,
         _(
-            "What is there twice counts twice, and where one copy is trained on and the other one measured on, "
-            "the model looks better than it is."
+            "Copies are kept together: a training learns from all of them or measures on all of them, so they do not "
+            "make the model look better than it is. What is there twice counts twice."
         ),
         _grouped(groups, labels),
         fix_action=action,
@@ -284,12 +284,12 @@ def alike_images(
         else _("%(surplus)s images look like others, in %(count)s groups.", **values)
     )
     return finding(
-        "warning",
+        "info",
         "near_duplicate",
         message,
         _(
-            "Copies in another size or quality, or shots of a moment: where one is trained on and the other one "
-            "measured on, the model looks better than it is."
+            "Copies in another size or quality, or shots of a moment. Each group is kept together: a training learns "
+            "from all of it or measures on all of it, so they do not make the model look better than it is."
         ),
         _grouped(groups, labels),
         count=count + surplus,

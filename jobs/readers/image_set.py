@@ -61,6 +61,15 @@ class ImageSet:
         """What the inspection measured (docs/contracts.md); empty where it told nothing."""
         return self.data.profile or {}
 
+    def groups(self) -> dict[str, int]:
+        """Name -> number of its group, of the images that look like others; the groups are those of the profile."""
+        from datasets.inspection.duplicates import near_groups  # Not above: the site's pages load no numpy.
+
+        rows = self.data.files.filter(state=File.State.OK, content=Data.Content.IMAGE).order_by()
+        prints = sorted(rows.values_list("name", "fingerprint"), key=lambda row: row[0].encode())
+        found = near_groups([fingerprint for _name, fingerprint in prints])
+        return {prints[place][0]: number for number, places in enumerate(found) for place in places}
+
     def alike(self) -> tuple[int, int, Iterator[list[str]]]:
         """How many groups look alike, how many images there are beyond one of each, and the largest groups."""
         told = self.profile.get("near_duplicates") or {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +16,7 @@ from dlmodeler_site.sentences import Sentence as _
 from dlmodeler_site.storage import workspace
 from jobs.algorithms.base import Manifest
 from jobs.algorithms.registry import manifest
-from jobs.checking.findings import Adjustment, Finding, label_order
+from jobs.checking.findings import Adjustment, Finding, label_order, worst_first
 from jobs.readers import evaluated_images, image_advice
 from jobs.readers import image_findings as findings
 from jobs.readers.base import Advice, Examination, Staged
@@ -45,6 +46,12 @@ class ImageExamination(Examination):
     @property
     def samples(self) -> int:
         return len(self.assigned)
+
+    def groups(self) -> dict[str, int]:
+        """Image name -> number of its group, of the labelled images that look like other labelled ones."""
+        found = self.images.groups() if self.images else {}
+        sizes = Counter(group for name, group in found.items() if name in self.assigned)
+        return {name: group for name, group in found.items() if sizes[group] > 1}
 
     @cached_property
     def class_counts(self) -> dict[str, int]:
@@ -111,7 +118,7 @@ class LabelledImages:
         labels = [label.as_dict() for label in label_map.labels]
         spec: dict[str, Any] = {"images": "input/images.jsonl", "labels": labels}
         if most is None:
-            write_jsonl(run.input / "images.jsonl", _rows(images, targets))
+            write_jsonl(run.input / "images.jsonl", _rows(images, targets, examination.groups()))
         else:
             write_jsonl(run.input / "images.jsonl", _some_rows(images, targets, most))
             spec["count"] = len(targets)
@@ -165,15 +172,15 @@ def examine(
     ignored = (Data.Content.TABLE,) if labels == data else ()
     if others := [name for name, content in images.others.items() if content not in ignored]:
         found.append(findings.not_images(data.name, others))
-    ordered = tuple(sorted(found, key=lambda each: each.severity))  # error < warning
-    return ImageExamination(ordered, assigned, images, algorithm)
+    return ImageExamination(tuple(worst_first(found)), assigned, images, algorithm)
 
 
-def _rows(images: Data, targets: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+def _rows(images: Data, targets: Mapping[str, int], groups: Mapping[str, int]) -> Iterator[dict[str, Any]]:
     for file in images.staged_files(File.State.OK):
-        target = targets.get(file["name"])
-        if target is not None:
-            yield {**{key: file[key] for key in ("name", "path", "sha256")}, "target": target}
+        name = file["name"]
+        if (target := targets.get(name)) is not None:
+            row = {**{key: file[key] for key in ("name", "path", "sha256")}, "target": target}
+            yield {**row, "group": groups[name]} if name in groups else row
 
 
 def _some_rows(images: Data, targets: Mapping[str, int], most: int) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,7 @@ from dlmodeler_site.errors import UserError
 from dlmodeler_site.sentences import Sentence as _
 from jobs.algorithms.base import Manifest
 from jobs.algorithms.registry import manifest
-from jobs.checking.findings import Adjustment, Finding, NewData
+from jobs.checking.findings import Adjustment, Finding, NewData, worst_first
 from jobs.readers import table_advice
 from jobs.readers import table_findings as findings
 from jobs.readers.base import Advice, Examination, Staged
@@ -162,7 +162,7 @@ def examine(data: Data, *, algorithm: Manifest | None = None) -> TableExaminatio
         found.append(findings.unsound_files(data.name, refused))
     if names := list(others.values_list("name", flat=True)):
         found.append(findings.not_tables(data.name, names))
-    return TableExamination(tuple(sorted(found, key=lambda each: each.severity)), table, algorithm)  # error < warning
+    return TableExamination(tuple(worst_first(found)), table, algorithm)
 
 
 def _files(data: Data) -> Iterator[dict[str, Any]]:

@@ -193,6 +193,9 @@ def _samples(record: Mapping[str, Any]) -> Iterator[Row]:
     }
     for name, count in (record.get("samples") or {}).items():
         yield Row(f"samples.{name}", titles.get(name, name), count, str(count))
+    if alike := record.get("kept_together"):
+        shown = _("%(images)s in %(groups)s groups") % alike
+        yield Row("samples.kept_together", _("Images that look alike, kept together"), alike, shown)
     if columns := record.get("columns"):
         value = [[each["name"], each["type"]] for each in columns]
         yield Row("columns", _("Columns"), value, _several(each["name"] for each in columns))

@@ -1,6 +1,10 @@
 """What the tests of jobs start from: images of two classes, their labels, a job."""
 
+import io
 from collections.abc import Iterable, Mapping
+
+import numpy as np
+from PIL import Image
 
 from datasets.models import Data
 from jobs.models import Job, JobInput
@@ -25,6 +29,24 @@ def make_images(project: Project, names: Iterable[str] | None = None, **options:
         for name in names or image_names()
     ]
     return make_data(make_dataset(project, "train-image"), files, name="train-image", **options)  # type: ignore[arg-type]
+
+
+def drawn(seed: object) -> Image.Image:
+    """A coarse pattern by chance, that no other seed's looks like."""
+    coarse = np.random.default_rng(list(str(seed).encode())).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((128, 128), Image.Resampling.BICUBIC)
+
+
+def jpeg(image: Image.Image, quality: int = 90) -> bytes:
+    content = io.BytesIO()
+    image.save(content, "JPEG", quality=quality, subsampling=0)
+    return content.getvalue()
+
+
+def make_patterns(project: Project, names: Iterable[str] | None = None) -> Data:
+    """As `make_images`, but no image looks like another."""
+    files = [(name, jpeg(drawn(name))) for name in names or image_names()]
+    return make_data(make_dataset(project, "train-image"), files, name="train-image")
 
 
 def make_csv(project: Project, *contents: str) -> Data:

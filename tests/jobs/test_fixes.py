@@ -127,7 +127,7 @@ def test_images_that_look_alike_are_told_from_the_profile(cast: Cast) -> None:
     images.profile = {"near_duplicates": {"groups": 1, "files": 1, "across_labels": 0, "largest": [group]}}
     images.save()
     finding = found(make_job(cast.project, images))["near_duplicate"]
-    assert (finding.severity, finding.files, finding.count) == ("warning", ["0.png", "2.png"], 2)
+    assert (finding.severity, finding.files, finding.count) == ("info", ["0.png", "2.png"], 2)
     assert finding.as_dict()["fix_action"]["steps"] == [
         {"op": "drop_duplicates", "near": True, "across_labels": "drop_all"}
     ]

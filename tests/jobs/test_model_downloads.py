@@ -12,7 +12,7 @@ from datasets.inspection.images import fit_rgb, read_rgb
 from dlmodeler_site.storage import workspace
 from jobs.models import Download, Training
 from tests.cast import api, make_cast, run_work
-from tests.jobs.stage import image_names, make_csv, make_images, make_job, right_csv
+from tests.jobs.stage import image_names, make_csv, make_images, make_job, make_patterns, right_csv
 
 pytestmark = pytest.mark.django_db
 SMALL = {f"filter_num{block}": 2 for block in range(1, 7)}
@@ -20,7 +20,7 @@ SMALL = {f"filter_num{block}": 2 for block in range(1, 7)}
 
 def test_a_real_training_is_evaluated_and_every_format_answers_as_the_savedmodel(tmp_path: Path) -> None:
     cast = make_cast()
-    images = make_images(cast.project)
+    images = make_patterns(cast.project)
     labels = make_csv(cast.project, right_csv())
     job = make_job(cast.project, images, labels)
     viewer, editor = api(cast.bob), api(cast.erin)

@@ -10,7 +10,7 @@ import numpy as np
 from dlmodeler_site.compute.run_folder import RunError, RunFolder
 from dlmodeler_site.sentences import Sentence as _
 from jobs.algorithms import devices
-from jobs.algorithms.data import LabelledPixels, load_pixels, read_manifest, split_stratified
+from jobs.algorithms.data import LabelledPixels, load_pixels, read_manifest
 from jobs.algorithms.image_classification.settings import Settings
 from jobs.algorithms.progress import tell
 from jobs.algorithms.runtime import dtype_policy, hardware_and_versions, load_tensorflow, memory_errors, thread_count
@@ -93,6 +93,8 @@ def train(run: RunFolder) -> None:
         "images": len(data.targets),
         "pixels": data.key,
     }
+    if len(samples.held_out) and data.kept_together:
+        record["kept_together"] = data.kept_together
     run.progress(1.0)
     run.finish(metrics=outcome.metrics, epochs=outcome.epochs, record=record)
 
@@ -100,8 +102,10 @@ def train(run: RunFolder) -> None:
 def _samples(run: RunFolder, settings: Settings, data: LabelledPixels, seed: int) -> Any:
     from jobs.algorithms.image_classification.loop import Samples, class_weights
 
-    training, held_out = split_stratified(data.targets, share=settings.validation_split, seed=seed)
+    training, held_out = data.split(share=settings.validation_split, seed=seed)
     if settings.validation_split and not len(held_out):
-        tell(run, "There are too few images to keep some aside: the model is measured on those that it is trained on")
+        tell(run, "No image can be kept aside: they are too few, or look alike. The model is measured on all of them")
+    if len(held_out) and (alike := data.kept_together):
+        tell(run, "{images} images look like others; each of their {groups} groups is kept together".format(**alike))
     weights = class_weights(data.targets, training) if settings.balanced else np.ones(len(data.targets), np.float32)
     return Samples(data.targets, weights, training, held_out)

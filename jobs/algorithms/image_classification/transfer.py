@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import layers
 from numpy.typing import NDArray
 
-from jobs.algorithms.data import release_pages, split_stratified
+from jobs.algorithms.data import release_pages
 from jobs.algorithms.image_classification.augmentation import KeyedDropout, Vary, flip
 from jobs.algorithms.image_classification.efficientnet_lite0 import (
     BLOCKS,
@@ -86,7 +86,7 @@ def make_plan(task: Task) -> TransferPlan:
         progress=_FROZEN_SHARE,
     )
     features, *maps = frozen.arrays
-    train, _held_out = split_stratified(task.data.targets, share=settings.validation_split, seed=task.seed)
+    train, _held_out = task.data.split(share=settings.validation_split, seed=task.seed)
     head = _Head(features, train, settings)
     stages = [head.stage(features)]
     top = None
