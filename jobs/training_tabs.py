@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from dlmodeler_site.work import logs
 from jobs.models import Training
 from jobs.titles import algorithm_title, instance_text, titled_inputs
+from jobs.watching.boards import tensorboard_url
 from jobs.watching.curves import curves
 
 SHOWN_ELSEWHERE = ("data", "hyperparameters", "seed", "ended")  # of the record of a run
@@ -27,7 +28,7 @@ class Tab:
 
 
 def _graph(training: Training) -> dict[str, Any]:
-    return {"curves": curves([training])}
+    return {"curves": curves([training]), "tensorboard": tensorboard_url([training])}
 
 
 def _log(training: Training) -> dict[str, Any]:

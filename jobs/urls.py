@@ -7,6 +7,7 @@ from jobs.downloading import card_views
 from jobs.downloading import views as download_views
 from jobs.estimating import views as estimate_views
 from jobs.evaluating import views as evaluation_views
+from jobs.watching import board_views
 
 app_name = "jobs"
 urlpatterns = [
@@ -38,6 +39,8 @@ urlpatterns = [
     path("trainings/<int:pk>/evaluation/new/", evaluation_views.evaluation_create, name="evaluation-create"),
     path("trainings/<int:pk>/model/<str:name>/", download_views.model, name="model"),
     path("trainings/<int:pk>/card/", card_views.card, name="card"),
+    path("tensorboard/<slug:ids>/", board_views.tensorboard, name="tensorboard"),
+    path("tensorboard/<slug:ids>/<path:path>", board_views.tensorboard, name="tensorboard-part"),
     path("downloads/<int:pk>/status/", download_views.download_status, name="download-status"),
     path("evaluations/<int:pk>/status/", evaluation_views.evaluation_status, name="evaluation-status"),
     path("evaluations/<int:pk>/samples/", evaluation_views.evaluation_samples, name="evaluation-samples"),

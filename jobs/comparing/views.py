@@ -17,6 +17,7 @@ from jobs.comparing.chosen import LEAST, MOST, chosen
 from jobs.comparing.comparison import Comparison
 from jobs.models import Job, Training
 from jobs.views import job_frame
+from jobs.watching.boards import tensorboard_url
 from jobs.watching.curves import curves
 
 MOST_CHOICES = 50
@@ -36,6 +37,7 @@ def compare(request: HttpRequest, pk: int) -> HttpResponse:
         (_("Compare trainings"), None),
         is_enough=len(trainings) >= LEAST,
         curves=curves(trainings),
+        tensorboard=tensorboard_url(trainings),
         **_choices(job, trainings, request),
         **_table(request, job, trainings),
     )

@@ -35,6 +35,8 @@ READING_POSTS = (
     "api-job-check",
     "datasets:preprocess-preview",
     "deployments:sample-prediction",
+    "jobs:tensorboard",
+    "jobs:tensorboard-part",
 )
 
 
@@ -131,6 +133,8 @@ def keys(cast: Cast) -> dict[str, Any]:
         "model": "onnx",
         "training": training.pk,
         "trainings": training.pk,
+        "tensorboard": training.pk,
+        "<slug:ids>": "data/runs",  # what is asked of TensorBoard
         "deployment": deployment.pk,
         "deployments": deployment.pk,
         "token": token.pk,
