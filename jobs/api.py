@@ -25,6 +25,7 @@ from jobs.downloading.api import ModelActions
 from jobs.estimating.api import EstimateActions
 from jobs.evaluating.api import EvaluationActions
 from jobs.models import Instance, Job, Training
+from jobs.records.api import RecordActions
 from jobs.serializers import (
     AdviceSerializer,
     AlgorithmSerializer,
@@ -134,7 +135,9 @@ class JobViewSet(CheckActions, EstimateActions, ListModelMixin, ScopedViewSet):
         return Response(self.get_serializer(self.queryset.get(pk=job.pk)).data, status=status)
 
 
-class TrainingViewSet(CompareActions, WatchActions, EvaluationActions, ModelActions, ListModelMixin, ScopedViewSet):
+class TrainingViewSet(
+    CompareActions, WatchActions, EvaluationActions, ModelActions, RecordActions, ListModelMixin, ScopedViewSet
+):
     """Trainings of the user's projects."""
 
     queryset = Training.objects.select_related("job__project", "creator")

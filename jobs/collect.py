@@ -21,11 +21,7 @@ def take_over(training: Training, events: list[dict[str, Any]]) -> None:
     """Epoch events as rows keyed on (training, epoch), and the latest metrics onto the training."""
     from jobs.models import EpochMetrics
 
-    for event in events:
-        if event["type"] == "plan":
-            plan = {"planned_epochs": event["epochs"], "planned_stages": event.get("stages", [])}
-            training.record_of_run = {**training.record_of_run, **plan}
-            training.save(update_fields=["record_of_run"])
+    _record_of_run(training, events)
     rows = {
         event["epoch"]: EpochMetrics(
             training=training,
@@ -50,6 +46,21 @@ def take_over(training: Training, events: list[dict[str, Any]]) -> None:
     latest = rows[max(rows)].metrics
     training.accuracy, training.loss = latest.get("accuracy"), latest.get("loss")
     type(training).objects.filter(pk=training.pk).update(accuracy=training.accuracy, loss=training.loss)
+
+
+def _record_of_run(training: Training, events: list[dict[str, Any]]) -> None:
+    """What the process told of itself: how many epochs there are to be, what this attempt ran on and what it took."""
+    told = dict(training.record_of_run)
+    for event in events:
+        if event["type"] == "plan":
+            told |= {"planned_epochs": event["epochs"], "planned_stages": event.get("stages", [])}
+        elif event["type"] in ("circumstances", "spent"):
+            attempts, number = told.get("attempts", {}), str(training.attempt)
+            facts = {name: value for name, value in event.items() if name not in ("type", "time")}
+            told["attempts"] = {**attempts, number: {**attempts.get(number, {}), **facts}}
+    if told != training.record_of_run:
+        training.record_of_run = told
+        training.save(update_fields=["record_of_run"])
 
 
 def publish(training: Training, run: RunFolder) -> None:

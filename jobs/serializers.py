@@ -169,6 +169,9 @@ class TrainingDetailSerializer(TrainingSerializer):
     waiting_reason = serializers.SerializerMethodField(help_text="why it is queued; null when it is not")
     labels = serializers.ListField(child=serializers.DictField(), read_only=True, help_text="index = output")
     record = serializers.DictField(source="record_of_run", read_only=True)
+    again_of = serializers.IntegerField(
+        source="again_of_id", read_only=True, allow_null=True, help_text="the training that it runs again exactly"
+    )
 
     class Meta(TrainingSerializer.Meta):
         fields = (
@@ -181,6 +184,7 @@ class TrainingDetailSerializer(TrainingSerializer):
             "seed",
             "labels",
             "record",
+            "again_of",
         )
 
     def to_representation(self, training: Training) -> dict[str, Any]:

@@ -19,11 +19,14 @@ def stage(training: Training, run: RunFolder) -> dict[str, Any]:
     job = training.job
     staged = reader_of(job.algorithm).stage(job, training.hyperparameters, run)
     training.labels = staged.labels
+    read = job.data_by_input()
     known = training.record_of_run  # by an attempt before
     training.record_of_run = {
         **{name: known[name] for name in ("planned_epochs", "planned_stages") if name in known},
         "data": preflight.manifest_hashes(job),
+        "inputs": {name: {"id": data.pk, "name": data.name, "files": data.file_count} for name, data in read.items()},
         "hyperparameters": training.hyperparameters,
+        "attempts": training.record_of_run.get("attempts", {}),
     }
     training.save(update_fields=["labels", "record_of_run"])
     return {

@@ -32,10 +32,12 @@ SEEDS = 2**31
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """One training of a request."""
+    """One training of a request. One that runs another one again has its seed, and all of its hyperparameters."""
 
     name: str
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    again_of: Training | None = None
 
 
 def create_trainings(user: User, job: Job, instance: Instance, requests: Sequence[TrainingRequest]) -> list[Training]:
@@ -69,8 +71,8 @@ def create_trainings(user: User, job: Job, instance: Instance, requests: Sequenc
         with transaction.atomic():
             lock_kept(job.project)
             return [
-                _queue(user, job, instance, name, hyperparameters)
-                for name, hyperparameters in zip(names, complete, strict=True)
+                _queue(user, job, instance, request, hyperparameters)
+                for request, hyperparameters in zip(requests, complete, strict=True)
             ]
     except IntegrityError:
         # RACE: somebody took a name since it was looked up.
@@ -122,6 +124,13 @@ def stop(training: Training) -> None:
 
 def resume(training: Training) -> None:
     """Go on with a stopped or failed training from its last checkpoint (from the start where there is none)."""
+    require_same_data(training)
+    instances.require(training.instance)
+    queue.submit(training, of=(Status.CANCELLED, Status.FAILED))
+
+
+def require_same_data(training: Training) -> None:
+    """Raises Conflict (`data_changed`) when its job reads other data than the training was made from."""
     made_from = training.record_of_run.get("data")
     if made_from and made_from != preflight.manifest_hashes(training.job):
         raise Conflict(
@@ -129,8 +138,6 @@ def resume(training: Training) -> None:
             % {"name": training.name},
             reason="data_changed",
         )
-    instances.require(training.instance)
-    queue.submit(training, of=(Status.CANCELLED, Status.FAILED))
 
 
 def delete_training(training: Training) -> None:
@@ -218,7 +225,11 @@ def _hyperparameters(
     return complete
 
 
-def _queue(user: User, job: Job, instance: Instance, name: str, hyperparameters: dict[str, Any]) -> Training:
+def _queue(
+    user: User, job: Job, instance: Instance, request: TrainingRequest, hyperparameters: dict[str, Any]
+) -> Training:
+    name = request.name.strip()
+    seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
     training = Training.objects.create(
         job=job,
         name=name,
@@ -227,8 +238,9 @@ def _queue(user: User, job: Job, instance: Instance, name: str, hyperparameters:
         instance_kind=instance.kind,
         instance_count=instance.count,
         hyperparameters=hyperparameters,
-        seed=hyperparameters.get("seed", secrets.randbelow(SEEDS)),
+        seed=hyperparameters.get("seed", seed),
         estimate=known_estimate(job, instance, hyperparameters),
+        again_of=request.again_of,
     )
     queue.submit(training)
     return training

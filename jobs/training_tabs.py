@@ -1,5 +1,6 @@
 """The tabs of a training's page: what each shows."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +10,12 @@ from django.utils.translation import gettext_lazy as _
 
 from dlmodeler_site.work import logs
 from jobs.models import Training
+from jobs.records.api import RecordSerializer
 from jobs.titles import algorithm_title, instance_text, titled_inputs
 from jobs.watching.boards import tensorboard_url
 from jobs.watching.curves import curves
 
-SHOWN_ELSEWHERE = ("data", "hyperparameters", "seed", "ended")  # of the record of a run
+MOST_SHOWN = 20  # links to others
 
 
 @dataclass(frozen=True)
@@ -36,31 +38,28 @@ def _log(training: Training) -> dict[str, Any]:
 
 
 def _details(training: Training) -> dict[str, Any]:
-    shown = {key: value for key, value in training.record_of_run.items() if key not in SHOWN_ELSEWHERE}
     return {
         "hyperparameters": list(training.hyperparameters.items()),
         "inputs": titled_inputs(training.job),
-        "data_hashes": list(training.record_of_run.get("data", {}).items()),
-        "record": list(flat(shown)),
         "algorithm": algorithm_title(training.job.algorithm),
         "instance": instance_text(training),
     }
 
 
-def flat(record: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    pairs: list[tuple[str, Any]] = []
-    for key, value in record.items():
-        if isinstance(value, dict):
-            pairs += flat(value, f"{prefix}{key}.")
-        else:
-            pairs.append((f"{prefix}{key}", value))
-    return pairs
+def _record(training: Training) -> dict[str, Any]:
+    told = RecordSerializer(training).data
+    return {
+        "record": told,
+        "record_json": json.dumps(told, ensure_ascii=False, indent=1),
+        "runs_again": training.runs_again.all()[:MOST_SHOWN],
+    }
 
 
 TABS = (
     Tab("graph", "chart-line", _("Result graph"), _graph),
     Tab("evaluation", "target", _("Evaluation"), page="jobs:evaluation"),
     Tab("log", "file-text", _("Log"), _log),
+    Tab("record", "history", _("Record"), _record),
     Tab("details", "info-circle", _("Details"), _details),
 )
 

@@ -22,6 +22,7 @@ from jobs.durations import duration
 from jobs.forms import InstanceForm, TrainingFormSet
 from jobs.instances import gpu_count
 from jobs.models import Job, Training
+from jobs.records.again import outcome
 from jobs.starting_values import starting_values
 from jobs.titles import titled_inputs
 from jobs.training_tabs import TABS, tab_of
@@ -137,7 +138,7 @@ def _columns(job: Job, manifest: Manifest) -> tuple[str, ...]:
 
 
 def _trainings() -> Any:
-    return Training.objects.select_related("job__project", "creator")
+    return Training.objects.select_related("job__project", "creator", "again_of")
 
 
 def _state(training: Training) -> dict[str, Any]:
@@ -160,6 +161,7 @@ def _state(training: Training) -> dict[str, Any]:
         "memory_bytes": training.record_of_run.get("memory_bytes") or progress.memory_bytes,
         "estimated_memory": _beside(_("estimated %(value)s"), _size(estimate.get("memory_bytes"))),
         "waiting": waiting(training),
+        "outcome": outcome(training),
     }
 
 

@@ -7,6 +7,7 @@ from jobs.downloading import card_views
 from jobs.downloading import views as download_views
 from jobs.estimating import views as estimate_views
 from jobs.evaluating import views as evaluation_views
+from jobs.records import views as record_views
 from jobs.watching import board_views
 
 app_name = "jobs"
@@ -34,6 +35,7 @@ urlpatterns = [
     path("trainings/<int:pk>/status/", training_views.training_status, name="training-status"),
     path("trainings/<int:pk>/stop/", training_views.training_stop, name="training-stop"),
     path("trainings/<int:pk>/resume/", training_views.training_resume, name="training-resume"),
+    path("trainings/<int:pk>/again/", record_views.training_again, name="training-again"),
     path("trainings/<int:pk>/delete/", training_views.training_delete, name="training-delete"),
     path("trainings/<int:pk>/evaluation/", evaluation_views.evaluation, name="evaluation"),
     path("trainings/<int:pk>/evaluation/new/", evaluation_views.evaluation_create, name="evaluation-create"),

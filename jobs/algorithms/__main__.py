@@ -7,6 +7,8 @@ from importlib import import_module
 from dlmodeler_site.compute.entry import run_main
 from dlmodeler_site.compute.run_folder import RunFolder
 from jobs.algorithms import registry
+from jobs.algorithms.circumstances import circumstances
+from jobs.algorithms.progress import accounted
 from jobs.algorithms.runtime import prepare_environment, thread_count
 
 
@@ -15,8 +17,13 @@ def work(run: RunFolder) -> None:
     spec = run.spec
     manifest = registry.manifest(spec["algorithm"])
     prepare_environment(threads=thread_count(spec["threads"]), gpus=spec["gpus"], home=run.path / "keras")
-    task = "probe" if spec.get("probe") else "train"
-    getattr(import_module(f"jobs.algorithms.{manifest.name}.{task}"), task)(run)
+    package = f"jobs.algorithms.{manifest.name}"
+    if spec.get("probe"):
+        import_module(f"{package}.probe").probe(run)
+        return
+    run.publish("circumstances", **circumstances())
+    with accounted(run):
+        import_module(f"{package}.train").train(run)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,14 @@ def strategy(gpus: int) -> Any:
     return mirrored([device.name for device in seen[:gpus]])
 
 
+def models(gpus: int) -> list[str]:
+    """What so many GPUs are called by their maker, in TensorFlow's order; "" for one that does not say."""
+    import tensorflow as tf
+
+    seen = tf.config.list_physical_devices("GPU")[:gpus]
+    return [tf.config.experimental.get_device_details(device).get("device_name", "") for device in seen]
+
+
 def mirrored(devices: list[str]) -> Any:
     """All variables on each of the devices, which share every batch."""
     import tensorflow as tf

@@ -1,7 +1,10 @@
-"""What a training loop tells the site while it runs: metrics, progress, checkpoints; and how it hears a stop."""
+"""What a training tells the site while it runs: phases, metrics, progress, checkpoints; and how it hears a stop."""
 
+import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from uuid import uuid4
 
@@ -25,6 +28,34 @@ def tell(run: RunFolder, text: str) -> None:
 
 def _log(text: str) -> None:
     print(time.strftime("%H:%M:%S", time.gmtime()), text, flush=True)
+
+
+def enter_phase(run: RunFolder, name: str) -> None:
+    """Say that the part called `name` begins: decoding, start, preparing, training, export or measuring."""
+    run.publish("phase", name=name)
+
+
+@contextmanager
+def accounted(run: RunFolder) -> Iterator[None]:
+    """Tell at the end, whatever it is, which phase took how many seconds and the peak of memory in bytes."""
+    began = time.time()
+    try:
+        yield
+    finally:
+        memory_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        run.publish("spent", seconds=_seconds_of_phases(run, began), memory_bytes=memory_bytes)
+
+
+def _seconds_of_phases(run: RunFolder, began: float) -> dict[str, float]:
+    marks = [("start", began)]
+    events, offset = run.read_events(0)
+    while events:
+        marks += [(event["name"], event["time"]) for event in events if event["type"] == "phase"]
+        events, offset = run.read_events(offset)
+    seconds: dict[str, float] = {}
+    for (name, start), (_next, end) in pairwise([*marks, ("", time.time())]):
+        seconds[name] = round(seconds.get(name, 0.0) + end - start, 3)
+    return seconds
 
 
 def recover_checkpoint(run: RunFolder) -> None:

@@ -1,15 +1,12 @@
-"""How TensorFlow runs on this machine: threads, devices, precision; and the record of it."""
+"""How TensorFlow runs on this machine: threads, devices, precision."""
 
 import os
-import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-_RECORDED_PACKAGES = ("tensorflow", "keras", "numpy", "openvino", "pillow")
+from jobs.algorithms.circumstances import cpu_info
 
 
 def thread_count(threads: int | None) -> int:
@@ -91,24 +88,5 @@ def memory_errors() -> Iterator[None]:
         raise MemoryError(error.message) from error
 
 
-def hardware_and_versions() -> dict[str, Any]:
-    """Package versions and processor, for the record of a run."""
-    packages = {name: version(name) for name in _RECORDED_PACKAGES}
-    return {"python": platform.python_version(), **packages, "platform": sys.platform, "cpu": _cpu_model()}
-
-
-def _cpu_info(field: str) -> str:
-    """The first value of a field of /proc/cpuinfo; "" where there is none."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return ""
-    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == field), "")
-
-
 def _cpu_flags() -> set[str]:
-    return set(_cpu_info("flags").split())
-
-
-def _cpu_model() -> str:
-    return _cpu_info("model name") or platform.processor() or platform.machine()
+    return set(cpu_info("flags").split())

@@ -17,10 +17,11 @@ from jobs.evaluating.evaluated import ShownSample, is_regression, worst
 from jobs.evaluating.evaluations import require_model
 from jobs.evaluating.page import baselines, class_rows, figures, matrix, most_confused
 from jobs.models import Evaluation, Training
-from jobs.titles import algorithm_title, instance_text, titled_inputs
-from jobs.training_tabs import SHOWN_ELSEWHERE, flat
+from jobs.records.record import sections
+from jobs.titles import algorithm_title, titled_inputs
 from jobs.watching.curves import metric_title
 
+RECORDED = ("run", "code", "hardware", "seed")  # sections of the record; the card tells the others in its own words
 MISTAKES = 8
 FEW_SAMPLES = 20
 LOW_RECALL = 0.6
@@ -58,7 +59,6 @@ def card(training: Training) -> dict[str, Any]:
         "training": training,
         "algorithm": algorithm_title(training.job.algorithm),
         "summary_of_algorithm": _summary(training),
-        "instance": instance_text(training),
         "data": [
             CardData(title, data, hashes.get(name, ""))
             for (title, data), name in zip(titled_inputs(training.job), named, strict=True)
@@ -69,7 +69,7 @@ def card(training: Training) -> dict[str, Any]:
             (metric_title(name), f"{value:.4g}" if isinstance(value, float) else value)
             for name, value in training.result_metrics.items()
         ],
-        "record": [pair for pair in _record(training) if pair[1] not in ("", None)],
+        "record": _record(training),
         "evaluation": evaluation,
         "limits": list(_limits(training, evaluation)),
     }
@@ -114,9 +114,9 @@ def _split(training: Training, evaluation: Evaluation | None) -> str:
     return words
 
 
-def _record(training: Training) -> list[tuple[str, Any]]:
-    shown = {key: value for key, value in training.record_of_run.items() if key not in SHOWN_ELSEWHERE}
-    return [("seed", training.seed), ("attempt", training.attempt), *flat(shown)]
+def _record(training: Training) -> list[tuple[str, str]]:
+    told = [section for section in sections(training) if section.name in RECORDED]
+    return [(row.label, row.shown) for section in told for row in section.rows]
 
 
 def _limits(training: Training, evaluation: Evaluation | None) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """The records of several trainings side by side, and where they differ."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,11 +53,15 @@ def differences(trainings: Sequence[Training]) -> tuple[AlignedSection, ...]:
     )
 
 
+def align(rows: Sequence[Iterable[Row]]) -> tuple[AlignedRow, ...]:
+    """The same facts side by side, in the order in which they are first met."""
+    by_key = [{row.key: row for row in of_one} for of_one in rows]
+    keys = dict.fromkeys(key for of_one in by_key for key in of_one)
+    return tuple(_row([of_one.get(key) for of_one in by_key]) for key in keys)
+
+
 def _aligned(parts: Sequence[Section]) -> AlignedSection:
-    rows = [{row.key: row for row in part.rows} for part in parts]
-    keys = dict.fromkeys(key for of_one in rows for key in of_one)
-    found = tuple(_row([of_one.get(key) for of_one in rows]) for key in keys)
-    return AlignedSection(parts[0].name, parts[0].title, found)
+    return AlignedSection(parts[0].name, parts[0].title, align([part.rows for part in parts]))
 
 
 def _row(rows: Sequence[Row | None]) -> AlignedRow:

@@ -17,7 +17,7 @@ from datasets.models import LARGE_OF_DATA
 from jobs.algorithms.base import Manifest
 from jobs.algorithms.registry import UnknownAlgorithmError, manifest
 from jobs.durations import duration
-from jobs.models import EpochMetrics, JobInput, Training
+from jobs.models import EpochMetrics, Job, JobInput, Training
 from jobs.titles import instance_text
 from jobs.watching.curves import metric_title, phase_title
 
@@ -66,20 +66,6 @@ def sections_of(trainings: Sequence[Training]) -> list[tuple[Section, ...]]:
     return [tuple(_sections(training, stages.get(training.pk, []))) for training in trainings]
 
 
-def as_dict(record: Iterable[Section]) -> list[dict[str, Any]]:
-    """A record as JSON."""
-    return [
-        {
-            "name": section.name,
-            "title": section.title,
-            "rows": [
-                {"key": row.key, "label": row.label, "value": row.value, "shown": row.shown} for row in section.rows
-            ],
-        }
-        for section in record
-    ]
-
-
 @dataclass(frozen=True)
 class _Stage:
     """The epochs of one stage together."""
@@ -111,7 +97,9 @@ def _stages(trainings: Iterable[Training]) -> dict[int, list[_Stage]]:
 
 
 def _sections(training: Training, stages: list[_Stage]) -> Iterator[Section]:
-    yield Section("hyperparameters", _("Hyperparameters"), tuple(_hyperparameters(training)))
+    yield Section(
+        "hyperparameters", _("Hyperparameters"), tuple(hyperparameter_rows(training.job, training.hyperparameters))
+    )
     yield Section("results", _("Results"), tuple(_results(training)))
     yield Section("data", _("Data"), tuple(_data(training)))
     yield Section("run", pgettext("of a training", "Run"), tuple(_run(training, stages)))
@@ -120,16 +108,15 @@ def _sections(training: Training, stages: list[_Stage]) -> Iterator[Section]:
     yield Section("seed", _("Seed"), (Row("seed", _("Seed"), training.seed, str(training.seed)),))
 
 
-def _hyperparameters(training: Training) -> Iterator[Row]:
+def hyperparameter_rows(job: Job, values: Mapping[str, Any]) -> Iterator[Row]:
     """In the order of the manifest; what the manifest does not know (any more) comes last, under its name."""
-    algorithm = _algorithm(training)
+    algorithm = _algorithm(job)
     known = {each.name: each for each in algorithm.hyperparameters} if algorithm else {}
-    given = training.hyperparameters
-    for name in [*(name for name in known if name in given), *(name for name in given if name not in known)]:
+    for name in [*(name for name in known if name in values), *(name for name in values if name not in known)]:
         parameter = known.get(name)
         label = _(parameter.title) if parameter and parameter.title else name
         unit = f" {_(parameter.unit)}" if parameter and parameter.unit else ""
-        yield Row(name, label, given[name], _text(given[name]) + unit)
+        yield Row(name, label, values[name], _text(values[name]) + unit)
 
 
 def _results(training: Training) -> Iterator[Row]:
@@ -142,7 +129,7 @@ def _results(training: Training) -> Iterator[Row]:
 
 def _data(training: Training) -> Iterator[Row]:
     record = training.record_of_run
-    algorithm = _algorithm(training)
+    algorithm = _algorithm(training.job)
     titles = {each.name: _(each.title) for each in algorithm.inputs} if algorithm else {}
     for name, read in _inputs(training).items():
         title = titles.get(name, name)
@@ -175,10 +162,10 @@ def _inputs(training: Training) -> dict[str, dict[str, Any]]:
     }
 
 
-def _algorithm(training: Training) -> Manifest | None:
+def _algorithm(job: Job) -> Manifest | None:
     """None where the site does not know it any more."""
     try:
-        return manifest(training.job.algorithm)
+        return manifest(job.algorithm)
     except UnknownAlgorithmError:
         return None
 
@@ -191,7 +178,7 @@ def _samples(record: Mapping[str, Any]) -> Iterator[Row]:
         "without_target": _("Rows without a target"),
         "target_is_no_number": _("Rows whose target is no number"),
     }
-    for name, count in (record.get("samples") or {}).items():
+    for name, count in (record.get("samples") or record.get("rows") or {}).items():
         yield Row(f"samples.{name}", titles.get(name, name), count, str(count))
     if alike := record.get("kept_together"):
         shown = _("%(images)s in %(groups)s groups") % alike
@@ -243,8 +230,8 @@ def _measured(training: Training, stages: list[_Stage]) -> Iterator[Row]:
             yield Row(name, title, text, text, compared=False)
     if training.is_final and training.run_time_s is not None:
         yield _seconds("run_time", _("Run time, waiting included"), training.run_time_s)
-    attempts = list(training.record_of_run.get("attempts", {}).values())
-    phases = _sum_of_phases(attempts)
+    done = attempts(training)
+    phases = _sum_of_phases(done)
     if phases:
         yield _seconds("computing", _("Seconds of computing"), sum(phases.values()))
     for name, seconds in phases.items():
@@ -256,7 +243,7 @@ def _measured(training: Training, stages: list[_Stage]) -> Iterator[Row]:
             title = _("Images per second of “%(stage)s”") % {"stage": phase_title(stage.name)}
             speed = round(stage.images_per_second, 1)
             yield Row(f"images_per_second.{stage.name}", title, speed, _text(speed), compared=False)
-    memory = max((each.get("memory_bytes", 0) for each in attempts), default=0)
+    memory = max((each.get("memory_bytes", 0) for each in done), default=0)
     if memory:
         yield Row("memory_bytes", _("Peak memory"), memory, filesizeformat(memory), compared=False)
 
@@ -265,37 +252,62 @@ def _seconds(key: str, label: str, seconds: float) -> Row:
     return Row(key, label, round(seconds, 3), duration(seconds), compared=False)
 
 
-def _sum_of_phases(attempts: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+def _sum_of_phases(done: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     total: dict[str, float] = {}
-    for attempt in attempts:
+    for attempt in done:
         for name, seconds in attempt.get("seconds", {}).items():
             total[name] = total.get(name, 0.0) + seconds
     return total
 
 
-def _code(training: Training) -> Iterator[Row]:
-    record = training.record_of_run
-    if code := record.get("code"):
-        yield Row("version", _("Version of the code"), code["version"], code["version"])
-        yield Row("sha256", _("SHA-256 of the code"), code["sha256"], code["sha256"])
+def attempts(training: Training) -> list[dict[str, Any]]:
+    """What is known of each attempt, in their order: code, packages, hardware, seconds of its phases, memory_bytes."""
+    told: dict[str, dict[str, Any]] = training.record_of_run.get("attempts", {})
+    return [told[number] for number in sorted(told, key=int)]
+
+
+def circumstances(training: Training) -> dict[str, Any]:
+    """Code, packages and hardware of the newest attempt; empty before the first."""
+    return next((each for each in reversed(attempts(training)) if "code" in each), {})
+
+
+def code_rows(told: Mapping[str, Any]) -> Iterator[Row]:
+    """The version of the code and the packages of some `circumstances`."""
+    if code := told.get("code"):
+        yield Row("version", _("Version"), code["version"], code["version"])
+        yield Row("sha256", _("SHA-256 of what computes"), code["sha256"], code["sha256"])
     titles = {"python": "Python", "tensorflow": "TensorFlow", "keras": "Keras", "numpy": "NumPy"}
-    for name, version in record.get("packages", {}).items():
+    for name, version in told.get("packages", {}).items():
         yield Row(name, titles.get(name, name), version, version)
 
 
-def _hardware(training: Training) -> Iterator[Row]:
-    hardware = training.record_of_run.get("hardware", {})
+def hardware_rows(told: Mapping[str, Any]) -> Iterator[Row]:
+    """The hardware of some `circumstances`."""
     titles = {
         "cpu": _("Processor"),
         "cores": _("Cores"),
-        "gpus": _("GPUs"),
         "memory_gib": _("Memory"),
         "os": _("Operating system"),
-        "platform": _("Platform"),
+        "kernel": _("Kernel"),
     }
-    for name, value in hardware.items():
+    for name, value in told.get("hardware", {}).items():
         shown = f"{value} GiB" if name == "memory_gib" else _text(value)
         yield Row(name, titles.get(name, name), value, shown)
+
+
+def _code(training: Training) -> Iterator[Row]:
+    now = circumstances(training)
+    yield from code_rows(now)
+    known = [each for each in attempts(training) if "code" in each]
+    if len(known) > 1:
+        is_same = all(each["code"] == now["code"] and each["packages"] == now["packages"] for each in known)
+        yield Row("same_in_all_attempts", _("The same in all attempts"), is_same, _text(is_same))
+
+
+def _hardware(training: Training) -> Iterator[Row]:
+    yield from hardware_rows(circumstances(training))
+    if models := training.record_of_run.get("gpu_models"):
+        yield Row("gpus", _("GPUs"), models, _text(models))
 
 
 def _text(value: Any) -> str:

@@ -11,6 +11,7 @@ from tests.cast import Cast, api, make_cast
 from tests.jobs.stage import make_csv, make_images, make_job, right_csv
 
 pytestmark = pytest.mark.django_db
+CODE = {"version": "0123456789ab", "sha256": "c" * 64}
 
 
 @pytest.fixture
@@ -188,15 +189,21 @@ def test_training_pages_poll_until_the_end_and_offer_deploy_with_a_model(cast: C
     assert training.status == "cancelled"
     training.export_key = f"{training.files_key}/export/1"
     training.labels = [{"label": 0, "class_name": "red"}]
-    training.record_of_run = {"data": {"images": "abc123"}, "packages": {"keras": "3"}}
+    training.record_of_run = {
+        "data": {"images": "abc123"},
+        "attempts": {"1": {"code": CODE, "packages": {"keras": "3"}}},
+    }
     training.save()
     ended = editor.get(status).text
     assert "every 2s" not in ended
     assert deploy in ended
     assert reverse("jobs:training-resume", args=[training.pk]) in ended
     details = editor.get(page, {"tab": "details"}).text
-    for shown in ("saved_model.pb", "red", "abc123", "packages.keras", "filter_num6"):
+    for shown in ("saved_model.pb", "red", "filter_num6"):
         assert shown in details
+    record = editor.get(page, {"tab": "record"}).text
+    for shown in ("abc123", "0123456789ab", "Keras", "Filters of block 6"):
+        assert shown in record
     assert editor.get(page, {"tab": "log"}).status_code == 200
 
 
@@ -242,4 +249,4 @@ def test_every_page_is_closed_to_strangers_and_writing_ones_to_viewers(cast: Cas
 
 OF_A_MODEL = {"model", "card"}
 WRITING = {"delete", "fix", "estimate", "training-stop", "training-resume", "training-delete"}
-FORMS = {"create", "create-basic", "create-custom", "edit", "training-create", "evaluation-create"}
+FORMS = {"create", "create-basic", "create-custom", "edit", "training-create", "training-again", "evaluation-create"}

@@ -15,7 +15,7 @@ from tests.jobs.stage import make_csv, make_images, make_job, right_csv
 
 pytestmark = pytest.mark.django_db
 
-RECORD = {
+RECORD: dict[str, Any] = {
     "inputs": {"images": {"id": 1, "name": "photos", "files": 12}},
     "data": {"images": "a" * 64},
     "samples": {"trained_on": 10, "held_out": 2},
@@ -24,10 +24,15 @@ RECORD = {
     "threads": 2,
     "precision": "float32",
     "kept_epoch": 2,
-    "code": {"version": "abc123", "sha256": "c" * 64},
-    "packages": {"python": "3.11.2", "tensorflow": "2.21.0"},
-    "hardware": {"cpu": "A processor", "cores": 2, "gpus": [], "memory_gib": 8.0, "os": "Debian"},
-    "attempts": {"1": {"seconds": {"start": 4.0, "training": 6.0}, "memory_bytes": 1_000_000_000}},
+    "attempts": {
+        "1": {
+            "code": {"version": "abc123", "sha256": "c" * 64},
+            "packages": {"python": "3.11.2", "tensorflow": "2.21.0"},
+            "hardware": {"cpu": "A processor", "cores": 2, "memory_gib": 8.0, "os": "Debian"},
+            "seconds": {"start": 4.0, "training": 6.0},
+            "memory_bytes": 1_000_000_000,
+        }
+    },
 }
 ORDER = ["hyperparameters", "results", "data", "run", "code", "hardware", "seed"]
 
@@ -93,7 +98,7 @@ def test_record_before_the_start_tells_what_it_will_read(job: Job) -> None:
 def test_what_differs_by_nature_is_no_difference(job: Job) -> None:
     later = {
         "inputs": {"images": {"id": 2, "name": "renamed", "files": 12}},
-        "attempts": {"1": {"seconds": {"start": 9.0}, "memory_bytes": 2_000_000_000}},
+        "attempts": {"1": {**RECORD["attempts"]["1"], "seconds": {"start": 9.0}, "memory_bytes": 2_000_000_000}},
     }
     pair = [trained(job, "first"), trained(job, "second", record=later, finished_at=timezone.now())]
     assert differences(pair) == ()
@@ -104,7 +109,7 @@ def test_differences_are_named_and_aligned(job: Job) -> None:
     other = trained(
         job,
         "second",
-        record={"packages": {"python": "3.11.2", "tensorflow": "2.22.0"}},
+        record={"attempts": {"1": {**RECORD["attempts"]["1"], "packages": {"tensorflow": "2.22.0"}}}},
         hyperparameters={"epochs": 3, "learning_rate": 0.001, "dropout_rate": 0.5},
         seed=8,
     )
@@ -116,6 +121,7 @@ def test_differences_are_named_and_aligned(job: Job) -> None:
     assert found == {
         ("hyperparameters", "epochs"): ((2, 3), ("2", "3")),
         ("hyperparameters", "dropout_rate"): ((None, 0.5), ("", "0.5")),
+        ("code", "python"): (("3.11.2", None), ("3.11.2", "")),
         ("code", "tensorflow"): (("2.21.0", "2.22.0"), ("2.21.0", "2.22.0")),
         ("seed", "seed"): ((7, 8), ("7", "8")),
     }

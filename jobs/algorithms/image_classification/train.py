@@ -12,8 +12,8 @@ from dlmodeler_site.sentences import Sentence as _
 from jobs.algorithms import devices
 from jobs.algorithms.data import LabelledPixels, load_pixels, read_manifest
 from jobs.algorithms.image_classification.settings import Settings
-from jobs.algorithms.progress import tell
-from jobs.algorithms.runtime import dtype_policy, hardware_and_versions, load_tensorflow, memory_errors, thread_count
+from jobs.algorithms.progress import enter_phase, tell
+from jobs.algorithms.runtime import dtype_policy, load_tensorflow, memory_errors, thread_count
 from jobs.evaluation.own_data import measure_own_images
 
 
@@ -34,6 +34,7 @@ def train(run: RunFolder) -> None:
     threads = thread_count(spec["threads"])
     seed = spec["seed"] if settings.seed is None else settings.seed
     images = read_manifest(run.path / spec["images"], labels=len(labels))
+    enter_phase(run, "decoding")
     data = load_pixels(
         run,
         images,
@@ -42,6 +43,7 @@ def train(run: RunFolder) -> None:
         threads=threads,
     )
     run.check_stop()
+    enter_phase(run, "start")
     tell(run, "Loading TensorFlow")
     # Loaded only now: the decoders fork, which TensorFlow's threads do not survive.
     load_tensorflow(run.path / "tensorflow.log")
@@ -49,6 +51,7 @@ def train(run: RunFolder) -> None:
     from jobs.algorithms.image_classification.loop import Loop
     from jobs.algorithms.image_classification.stages import Plan, Task
 
+    enter_phase(run, "preparing")
     policy = dtype_policy(settings.precision, gpus=spec["gpus"])
     strategy = devices.strategy(spec["gpus"])
     with memory_errors():
@@ -65,7 +68,9 @@ def train(run: RunFolder) -> None:
             strategy=strategy,
             begins_at=plan.begins_at,
         )
+        enter_phase(run, "training")
         outcome = loop.run_to_end()
+        enter_phase(run, "export")
         tell(run, "Exporting the model")
         export_bundle(
             run.output / "bundle",
@@ -78,19 +83,22 @@ def train(run: RunFolder) -> None:
             threads=threads,
             report=lambda text: tell(run, text),
         )
+        enter_phase(run, "measuring")
         tell(run, "Measuring the exported model")
         measure_own_images(
             run, images=images, pixels=data.pixels, held_out=samples.held_out, seed=seed, threads=threads
         )
     record = {
-        **hardware_and_versions(),
         "threads": threads,
         "gpus": spec["gpus"],
+        "gpu_models": devices.models(spec["gpus"]),
         "precision": policy,
         "seed": seed,
         "epochs": outcome.epochs,
         "kept_epoch": outcome.epoch,
         "images": len(data.targets),
+        "samples": {"trained_on": len(samples.train), "held_out": len(samples.held_out)},
+        "class_counts": np.bincount(data.targets, minlength=len(labels)).tolist(),
         "pixels": data.key,
     }
     if len(samples.held_out) and data.kept_together:

@@ -5,8 +5,9 @@ from typing import Any
 
 from dlmodeler_site.compute.run_folder import RunFolder
 from dlmodeler_site.sentences import to_json
-from jobs.algorithms.progress import tell
-from jobs.algorithms.runtime import hardware_and_versions, load_tensorflow, memory_errors, thread_count
+from jobs.algorithms import devices
+from jobs.algorithms.progress import enter_phase, tell
+from jobs.algorithms.runtime import load_tensorflow, memory_errors, thread_count
 from jobs.algorithms.tabular.settings import Settings
 from jobs.algorithms.tabular.table import content_key, read_files
 
@@ -27,6 +28,7 @@ def train(run: RunFolder) -> None:
     from jobs.evaluation.results import add_to_summary
 
     with memory_errors():
+        enter_phase(run, "preparing")
         tell(run, "Reading the table")
         prepared = prepare(run, files, settings, seed=seed)
         _describe(run, prepared)
@@ -34,7 +36,9 @@ def train(run: RunFolder) -> None:
         del same["epochs"]  # They may be raised for a training that goes on.
         identity = {"settings": same, "table": content_key(files)}
         fitting = Fitting(run, prepared, settings, identity=identity, seed=seed)
+        enter_phase(run, "training")
         model, outcome = fitting.run_to_end()
+        enter_phase(run, "export")
         tell(run, "Exporting the model")
         export_bundle(
             run.output / "bundle",
@@ -46,15 +50,16 @@ def train(run: RunFolder) -> None:
             name=spec["name"],
             metrics=outcome.metrics,
         )
+        enter_phase(run, "measuring")
         importance = fitting.importance(model)
         tell(run, "Measuring the model")
         measure_own_rows(run, files, prepared, baselines=fitting.baselines, seed=seed, threads=threads)
         columns = [{"name": each["column"], "importance": each["drop"]} for each in importance]
         add_to_summary(run.output / "evaluation", importance=columns)
     record = {
-        **hardware_and_versions(),
         "threads": threads,
         "gpus": spec["gpus"],
+        "gpu_models": devices.models(spec["gpus"]),
         "precision": "float32",
         "seed": seed,
         "task": prepared.target.task,
