@@ -1,7 +1,7 @@
 """A bundle: the folder that a training exports and a model server serves (docs/contracts.md)."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -84,11 +84,18 @@ class TableInput:
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """The engine that passed the gate, at which precision, and how far it was from the SavedModel."""
+    """The engine that passed the gate, at which precision, and how far it was from the SavedModel.
+
+    `gate`: what was found of it and of others (docs/contracts.md).
+    """
 
     name: str
     precision: str
     max_difference: float | None = None
+    gate: dict[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -285,5 +292,8 @@ def _read_engine(value: dict[str, Any]) -> EngineChoice:
         )
     difference = value.get("max_difference")
     return EngineChoice(
-        name=name, precision=precision, max_difference=None if difference is None else float(difference)
+        name=name,
+        precision=precision,
+        max_difference=None if difference is None else float(difference),
+        gate=_get(value, "gate", dict, default={}),
     )

@@ -2,6 +2,7 @@
 
 import logging
 from collections import deque
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,7 +22,7 @@ Answers = npt.NDArray[np.float32]
 
 
 class Engine(Protocol):
-    """Thread-safe. `fallback` says why this is not the engine that the bundle names, empty when it is."""
+    """Thread-safe. `fallback` says why engine or precision is not what the bundle names, empty when it is."""
 
     name: str
     precision: str
@@ -40,28 +41,31 @@ class OpenVinoEngine:
     """One stream of one thread for each of `threads` callers: requests neither wait for nor pin each other's cores."""
 
     name = "openvino"
-    fallback = ""
 
-    def __init__(self, bundle: Bundle, *, threads: int) -> None:
-        openvino = import_openvino()
-        self.precision = bundle.engine.precision
-        compiled = openvino.Core().compile_model(
-            bundle.openvino_model,
-            "CPU",
-            {
-                "PERFORMANCE_HINT": "LATENCY",
-                "NUM_STREAMS": threads,
-                "INFERENCE_NUM_THREADS": threads,
-                "INFERENCE_PRECISION_HINT": self.precision,
-                # Two servers that pin take the same cores.
-                "ENABLE_CPU_PINNING": False,
-            },
+    def __init__(self, model: Path, *, output: str, precision: str, threads: int, fallback: str = "") -> None:
+        self.precision = precision
+        self.fallback = fallback
+        compiled = (
+            import_openvino()
+            .Core()
+            .compile_model(
+                model,
+                "CPU",
+                {
+                    "PERFORMANCE_HINT": "LATENCY",
+                    "NUM_STREAMS": threads,
+                    "INFERENCE_NUM_THREADS": threads,
+                    "INFERENCE_PRECISION_HINT": precision,
+                    # Two servers that pin take the same cores.
+                    "ENABLE_CPU_PINNING": False,
+                },
+            )
         )
         self._compiled = compiled
         self._output = compiled.outputs[0]
-        for output in compiled.outputs:
-            if bundle.output in output.get_names():
-                self._output = output
+        for each in compiled.outputs:
+            if output in each.get_names():
+                self._output = each
         self._requests: deque[Any] = deque(compiled.create_infer_request() for _stream in range(threads))
 
     def predict(self, batch: Pixels | Cells) -> Answers:
@@ -74,6 +78,11 @@ class OpenVinoEngine:
             return answer
         finally:
             self._requests.append(request)
+
+
+def has_bfloat16() -> bool:
+    """Whether this machine's CPU computes in bfloat16; on others OpenVINO imitates it."""
+    return "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 class TensorFlowEngine:
@@ -105,7 +114,7 @@ class TensorFlowEngine:
 
 
 def load_engine(bundle: Bundle, *, threads: int) -> Engine:
-    """The bundle's engine, warmed up; TensorFlow, loudly, where that one cannot be used.
+    """The bundle's engine, warmed up; loudly, float32 where the CPU has no bfloat16, TensorFlow where OpenVINO fails.
 
     Raises:
         BundleError: no engine can be loaded, or its shapes do not fit `bundle.json`.
@@ -115,12 +124,23 @@ def load_engine(bundle: Bundle, *, threads: int) -> Engine:
     if not bundle.openvino_model.exists():
         return _load_tensorflow(bundle, threads=threads, fallback=_("the bundle has no engine/model.xml"))
     try:
-        engine = OpenVinoEngine(bundle, threads=threads)
+        engine = _load_openvino(bundle, threads=threads)
     except (ImportError, RuntimeError) as error:
         cause = _("OpenVINO could not load engine/model.xml: %(cause)s", cause=_cause(bundle, error))
         return _load_tensorflow(bundle, threads=threads, fallback=cause)
     _check(bundle, engine, rounds=threads)
     return engine
+
+
+def _load_openvino(bundle: Bundle, *, threads: int) -> OpenVinoEngine:
+    precision, fallback = bundle.engine.precision, ""
+    if precision == "bf16" and not has_bfloat16():
+        precision = "f32"
+        fallback = _("the CPU of this machine has no bfloat16, in which the bundle was to be served: float32 is used")
+        logger.warning("FALLBACK to float32 for %s: %s", bundle.path, fallback)
+    return OpenVinoEngine(
+        bundle.openvino_model, output=bundle.output, precision=precision, threads=threads, fallback=fallback
+    )
 
 
 def _load_tensorflow(bundle: Bundle, *, threads: int, fallback: str = "") -> Engine:

@@ -15,7 +15,7 @@ from dlmodeler_site.work.models import Status
 from jobs.algorithms.registry import UnknownAlgorithmError, manifest
 from jobs.evaluating.evaluated import ShownSample, is_regression, worst
 from jobs.evaluating.evaluations import require_model
-from jobs.evaluating.page import baselines, class_rows, figures, matrix, most_confused
+from jobs.evaluating.page import baselines, class_rows, figures, matrix, most_confused, precision_words
 from jobs.models import Evaluation, Training
 from jobs.records.record import sections
 from jobs.titles import algorithm_title, titled_inputs
@@ -80,6 +80,7 @@ def card(training: Training) -> dict[str, Any]:
             "classes": class_rows(evaluation),
             "most_confused": most_confused(evaluation)[:10],
             "baselines": baselines(evaluation),
+            "precision_words": precision_words(evaluation),
             "mistakes": [Mistake(each, _picture(each.file)) for each in worst(evaluation, MISTAKES)],
             "is_regression": is_regression(evaluation),
         }

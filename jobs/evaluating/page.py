@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from django.utils.translation import gettext as _
 
+from dlmodeler_site.sentences import from_json
 from jobs.evaluating.evaluated import class_names, is_regression
 from jobs.evaluating.rows import Value
 from jobs.models import Evaluation
@@ -153,6 +154,43 @@ def figures(evaluation: Evaluation) -> list[Figure]:
         ),
         samples,
     ]
+
+
+def precision_words(evaluation: Evaluation) -> str:
+    """Why the model is served at its precision, in a sentence; "" where its bundle does not tell."""
+    engine = evaluation.summary.get("engine", {})
+    if fallback := engine.get("fallback"):
+        return _("Not as its bundle says: %(why)s.") % {"why": from_json(fallback)}
+    gate = engine.get("gate") or {}
+    f32, bf16 = gate.get("f32") or {}, gate.get("bf16") or {}
+    values = {"samples": gate.get("samples", 0)}
+    for name, measured in (("f32", f32), ("bf16", bf16)):
+        values |= {f"{name}_{key}": _percent(measured.get(key)) for key in ("agreement", "accuracy")}
+        values[f"{name}_ms"] = _digits(measured.get("cpu_ms"))
+    words = {
+        "": _(
+            "In bfloat16 it gives the class of the SavedModel for %(bf16_agreement)s of %(samples)s samples "
+            "(float32: %(f32_agreement)s), is right for %(bf16_accuracy)s of them (%(f32_accuracy)s) and takes "
+            "%(bf16_ms)s ms for one (%(f32_ms)s ms)."
+        ),
+        "other_classes": _(
+            "It is not served in bfloat16, which gives the class of the SavedModel for %(bf16_agreement)s of "
+            "%(samples)s samples only."
+        ),
+        "less_accurate": _(
+            "It is not served in bfloat16, which is right for %(bf16_accuracy)s of %(samples)s samples and float32 "
+            "for %(f32_accuracy)s."
+        ),
+        "not_faster": _(
+            "It is not served in bfloat16, which is hardly faster here: %(bf16_ms)s ms for a sample and float32 "
+            "%(f32_ms)s ms."
+        ),
+        "no_bfloat16": _("It is not served in bfloat16, which the CPU that it was trained on does not have."),
+        "float32_wanted": _("It is not served in bfloat16, as the precision float32 was chosen."),
+        "no_engine": _("It is served by TensorFlow, as OpenVINO cannot convert it or answers otherwise."),
+        "table": _("Models of tables are always served in float32."),
+    }
+    return words.get(gate.get("refused", "?"), "") % values
 
 
 def baselines(evaluation: Evaluation) -> list[dict[str, Any]]:

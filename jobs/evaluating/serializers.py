@@ -7,6 +7,7 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from dlmodeler_site.api import WORK_FIELDS, NullIfBlank, WorkSerializer
+from dlmodeler_site.sentences import from_json
 from dlmodeler_site.work.models import Status
 from dlmodeler_site.work.queue import waiting_reason
 from jobs.evaluating.evaluated import ShownSample, worst
@@ -156,6 +157,8 @@ class EvaluationDetailSerializer(EvaluationSerializer):
 
     def to_representation(self, evaluation: Evaluation) -> dict[str, Any]:
         told = {name: value for name, value in evaluation.summary.items() if name not in TOLD_ELSEWHERE}
+        if fallback := told.get("engine", {}).get("fallback"):
+            told["engine"] = {**told["engine"], "fallback": from_json(fallback)}
         return {**told, **super().to_representation(evaluation)}
 
     def get_waiting_reason(self, evaluation: Evaluation) -> str | None:

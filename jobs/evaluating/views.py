@@ -21,7 +21,16 @@ from jobs.evaluating import evaluations
 from jobs.evaluating.api import EVALUATIONS
 from jobs.evaluating.evaluated import asked_for, class_names, is_regression, samples, shown
 from jobs.evaluating.forms import EvaluationForm
-from jobs.evaluating.page import baselines, charts, class_rows, figures, importance, matrix, most_confused
+from jobs.evaluating.page import (
+    baselines,
+    charts,
+    class_rows,
+    figures,
+    importance,
+    matrix,
+    most_confused,
+    precision_words,
+)
 from jobs.evaluating.rows import Cell
 from jobs.models import Evaluation, Training
 from jobs.tables import ClassTable
@@ -128,13 +137,14 @@ def _results(request: HttpRequest, chosen: Evaluation) -> dict[str, Any]:
     drawn = matrix(chosen)
     return {
         "summary": chosen.summary,
-        "figures": figures(chosen),
+        "headline": figures(chosen),  # not figures: the head of the page has those of the training
         "matrix": drawn,
         "class_count": len(class_names(chosen)),
         "most_confused": most_confused(chosen),
         "charts": charts(chosen),
         "importance": importance(chosen),
         "baselines": baselines(chosen),
+        "precision_words": precision_words(chosen),
         "table": paged(ClassTable(class_rows(chosen)), request) if chosen.summary.get("per_class") else None,
         **_samples(request, chosen),
     }

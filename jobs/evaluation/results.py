@@ -7,6 +7,7 @@ from typing import Any
 
 from datasets.inspection.images import ImageError, fit_rgb, read_rgb
 from dlmodeler_site.compute.run_folder import read_json, read_jsonl, write_json
+from dlmodeler_site.sentences import to_json
 from jobs.bundles.bundle import ImageInput
 from jobs.bundles.errors import BundleError
 from jobs.bundles.explainer import Explainer, can_explain, painted
@@ -58,7 +59,12 @@ def write_summary(
     }
     if isinstance(bundle.input, ImageInput) and can_explain(bundle):
         _draw(folder, served, summary["worst"], paths, threads)
-    summary["engine"] = {"name": served.engine.name, "precision": served.engine.precision}
+    summary["engine"] = {
+        "name": served.engine.name,
+        "precision": served.engine.precision,
+        "fallback": to_json(served.engine.fallback),
+        "gate": bundle.engine.gate,
+    }
     summary["seconds"] = round(time.monotonic() - started, 3)
     write_json(folder / SUMMARY, summary)
     return summary

@@ -17,6 +17,7 @@ from dlmodeler_site.compute.run_folder import RunFolder, read_json, read_jsonl
 from dlmodeler_site.storage import workspace
 from jobs.algorithms.image_classification.train import train
 from jobs.bundles.bundle import load_bundle
+from jobs.bundles.engine import has_bfloat16
 from jobs.bundles.explainer import Explainer
 from tests.cast import make_cast
 from tests.deployments.parts import activate, deploy, keeper, make_training, token_of
@@ -158,8 +159,14 @@ def test_the_deployment_answers_the_evaluations_class_for_every_held_out_image(
 
 def test_the_engine_is_within_what_the_gate_lets_through(trained: RunFolder) -> None:
     engine = read_json(trained.output / "bundle" / "bundle.json")["engine"]
+    gate = engine["gate"]
     assert engine["name"] == "openvino"
-    assert engine["other_classes"] == 0
+    assert (gate["part"], gate["samples"], gate["f32"]["agreement"]) == ("held_out", 192, 1)
+    assert engine["precision"] == ("f32" if gate["refused"] else "bf16")
+    assert ("bf16" in gate) == has_bfloat16()
+    evaluated = read_json(trained.output / "evaluation" / "evaluation.json")
+    assert evaluated["engine"] == {"name": "openvino", "precision": engine["precision"], "fallback": "", "gate": gate}
+    assert evaluated["accuracy"] == gate[engine["precision"]]["accuracy"]
 
 
 def test_the_gradient_is_that_of_a_tape(pasted: Pasted) -> None:

@@ -188,7 +188,7 @@ def test_the_model_is_measured_on_labelled_files(start, bundle: Path, tmp_path: 
     assert summary["confusion"] == [[1, 0, 1], [0, 2, 0], [0, 0, 0]]
     assert summary["unreadable"] == {"count": 2, "names": ["text.jpg", "gone.png"]}
     assert summary["unknown_labels"] == {"count": 1, "labels": [{"label": "purple", "count": 1}]}
-    assert summary["engine"] == {"name": "openvino", "precision": "f32"}
+    assert summary["engine"] == {"name": "openvino", "precision": "f32", "fallback": "", "gate": {}}
     assert [(mistake["row"], mistake["heatmap"]) for mistake in summary["worst"]] == [(3, None)]
 
 

@@ -3,11 +3,13 @@
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test import Client
 
 from dlmodeler_site.registry import dependants
+from dlmodeler_site.sentences import Sentence, to_json
 from dlmodeler_site.storage import workspace
 from jobs.evaluating.evaluated import samples
 from jobs.evaluating.page import matrix
@@ -207,6 +209,53 @@ def test_the_card_is_one_file_that_loads_nothing(cast: Cast, training: Training,
     for address in ('src="/', 'href="', "url(", "<script"):
         assert address not in card
     assert "hardly known: red, blue" in card
+
+
+FULL = {"agreement": 1.0, "accuracy": 0.9625, "max_difference": 1e-6, "cpu_ms": 1.375}
+HALF = {"agreement": 0.995, "accuracy": 0.96, "max_difference": 0.03, "cpu_ms": 0.645}
+GATE = {"part": "held_out", "samples": 400, "accuracy": 0.9625, "f32": FULL, "bf16": HALF}
+NO_BFLOAT16 = to_json(Sentence("the CPU is %(name)s", name="old"))
+
+
+@pytest.mark.parametrize(
+    ("engine", "words"),
+    [
+        (
+            {"precision": "bf16", "gate": {**GATE, "refused": ""}},
+            "openvino, bf16. In bfloat16 it gives the class of the SavedModel for 99.50 % of 400 samples (float32: "
+            "100.00 %), is right for 96.00 % of them (96.25 %) and takes 0.645 ms for one (1.375 ms).",
+        ),
+        ({"gate": {**GATE, "refused": "other_classes"}}, "for 99.50 % of 400 samples only."),
+        (
+            {"gate": {**GATE, "refused": "less_accurate"}},
+            "right for 96.00 % of 400 samples and float32 for 96.25 %.",
+        ),
+        (
+            {"gate": {**GATE, "refused": "not_faster"}},
+            "faster here: 0.645 ms for a sample and float32 1.375 ms.",
+        ),
+        ({"gate": {**GATE, "refused": "no_bfloat16"}}, "which the CPU that it was trained on does not have."),
+        ({"gate": {**GATE, "refused": "float32_wanted"}}, "as the precision float32 was chosen."),
+        ({"gate": {"refused": "no_engine"}}, "It is served by TensorFlow"),
+        ({"gate": {"refused": "table"}}, "Models of tables are always served in float32."),
+        ({"gate": {**GATE, "refused": ""}, "fallback": NO_BFLOAT16}, "Not as its bundle says: the CPU is old."),
+        ({}, "openvino, f32."),
+    ],
+)
+def test_page_card_and_api_tell_why_the_model_is_served_at_its_precision(
+    cast: Cast, training: Training, evaluation: Evaluation, engine: dict[str, Any], words: str
+) -> None:
+    evaluation.summary["engine"] |= engine
+    evaluation.save()
+    browser = Client()
+    browser.force_login(cast.bob)
+    for page in ("evaluation", "card"):
+        shown = " ".join(browser.get(f"/trainings/{training.pk}/{page}/").content.decode().split())
+        assert f"Measured through the bundle as it is served: openvino, {engine.get('precision', 'f32')}." in shown
+        assert words in shown
+    told = api(cast.bob).get(f"/api/v1/trainings/{training.pk}/evaluation/").json()["engine"]
+    assert told.get("gate", {}) == engine.get("gate", {})
+    assert told.get("fallback", "") == ("the CPU is old" if "fallback" in engine else "")
 
 
 def test_the_form_keeps_what_is_wrong_beside_its_field(cast: Cast, training: Training) -> None:

@@ -195,7 +195,8 @@ def test_the_engine_answers_as_the_saved_model(
     bundle = finished.output / "bundle"
     description = json.loads((bundle / "bundle.json").read_text())
     assert description["engine"]["name"] == "openvino"
-    assert description["engine"]["samples"] == 24
+    gate = description["engine"]["gate"]
+    assert (gate["part"], gate["samples"], gate["refused"]) == ("training", 24, "float32_wanted")
     assert description["engine"]["max_difference"] < 1e-4
     core = import_openvino().Core()
     compiled = core.compile_model(bundle / "engine/model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from dlmodeler_site.compute.run_folder import write_json
 from jobs.algorithms.image_classification.explain import explanation
 from jobs.algorithms.image_classification.model import of_standard_layers
-from jobs.bundles.bundle import KERAS_FILE
-from jobs.bundles.conversion import EngineError, convert, convert_explanation
+from jobs.bundles.bundle import KERAS_FILE, EngineChoice
+from jobs.bundles.conversion import ENGINE_FILE, EngineError, convert, convert_explanation
 from jobs.bundles.formats import NotConvertibleError, write_keras
+from jobs.bundles.gate import GateSamples, choose_engine
 
 _LABELS_FILE = "labels.json"
 _EXPLAIN = "serving_explain"
@@ -63,14 +64,15 @@ def export_bundle(
     algorithm: str,
     name: str,
     metrics: dict[str, float],
-    samples: NDArray[np.uint8],
+    samples: GateSamples,
+    bfloat16: bool,
     threads: int,
     report: Callable[[str], None],
 ) -> None:
     """Write the bundle of `network` (logits of uint8 images, computed in float32) into a new folder.
 
-    Where no engine can be made that agrees with it on `samples`, `report`
-    hears why and TensorFlow is the engine.
+    Where no engine can be made that agrees with it on `samples`, `report` hears why and TensorFlow is the engine.
+    `bfloat16`: the engine may compute in it where that makes no difference.
     """
     shutil.rmtree(bundle, ignore_errors=True)
     bundle.mkdir(parents=True)
@@ -78,8 +80,8 @@ def export_bundle(
     named = label_map(labels, classes=classes)
     signatures = _save(bundle, network, named)
     _write_keras(bundle, network, report)
-    engine = _make_engine(bundle, samples, threads, report)
-    explain = engine["name"] == "openvino" and _make_explanation(bundle, signatures, samples, threads, report)
+    engine = _make_engine(bundle, samples, threads, bfloat16, report)
+    explain = engine.name == "openvino" and _make_explanation(bundle, signatures, samples.pixels, threads, report)
     write_json(
         bundle / "bundle.json",
         {
@@ -92,7 +94,7 @@ def export_bundle(
             },
             "input": {"kind": "image", "shape": list(network.input_shape), "dtype": "uint8"},
             "labels": named,
-            "engine": engine,
+            "engine": engine.as_json(),
             "explain": explain,
         },
     )
@@ -130,23 +132,18 @@ def _write_keras(bundle: Path, network: keras.Model, report: Callable[[str], Non
 
 
 def _make_engine(
-    bundle: Path, samples: NDArray[np.uint8], threads: int, report: Callable[[str], None]
-) -> dict[str, Any]:
-    folder = bundle / "engine"
-    folder.mkdir()
+    bundle: Path, samples: GateSamples, threads: int, bfloat16: bool, report: Callable[[str], None]
+) -> EngineChoice:
+    (bundle / ENGINE_FILE).parent.mkdir()
     try:
-        agreement = convert(bundle, folder, samples=samples, threads=threads)
+        convert(bundle)
+        engine = choose_engine(bundle, samples=samples, threads=threads, bfloat16=bfloat16)
     except EngineError as error:
-        shutil.rmtree(folder)
+        shutil.rmtree((bundle / ENGINE_FILE).parent)
         report(f"{error}. TensorFlow will serve the model.")
-        return {"name": "tensorflow", "precision": "f32", "max_difference": 0.0}
-    return {
-        "name": "openvino",
-        "precision": "f32",
-        "max_difference": agreement.max_difference,
-        "samples": agreement.samples,
-        "other_classes": agreement.other_classes,
-    }
+        return EngineChoice("tensorflow", "f32", 0.0, {"refused": "no_engine"})
+    report(f"The model will be served in {'bfloat16' if engine.precision == 'bf16' else 'float32'}")
+    return engine
 
 
 def _make_explanation(

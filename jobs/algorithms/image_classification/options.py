@@ -245,7 +245,8 @@ _MACHINE = (
         group=_COMPUTING,
         title=gettext_noop("Precision"),
         help=gettext_noop(
-            "auto computes in bfloat16 where the hardware does so: much faster. The exported model is float32 always."
+            "auto computes in bfloat16 where the hardware does so: much faster. The SavedModel is float32 always; a "
+            "deployment answers in bfloat16 only where that is as good and faster, and never with float32."
         ),
     ),
     Hyperparameter(

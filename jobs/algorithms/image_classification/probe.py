@@ -19,6 +19,7 @@ from jobs.algorithms.data import LabelledImage, LabelledPixels, load_pixels, rea
 from jobs.algorithms.image_classification.settings import Settings
 from jobs.algorithms.progress import tell
 from jobs.algorithms.runtime import dtype_policy, load_tensorflow, memory_errors, thread_count
+from jobs.bundles.gate import GateSamples
 from jobs.evaluation.own_data import MAX_TRAINING_SAMPLES, measure_own_images
 
 _LEAST_STEPS, _MOST_STEPS = 2, 20  # of a stage, beside the first one
@@ -108,6 +109,7 @@ def _probe_training(
     for stage in plan.stages:
         parts.add(stage.name, _seconds_of_stage(run, stage, data, strategy, count - held_out, held_out))
     run.progress(0.8)
+    everything = np.arange(len(images))
     tell(run, "Exporting the model")
     _nothing, export_s = parts.timed(
         lambda: export_bundle(
@@ -117,13 +119,13 @@ def _probe_training(
             algorithm=spec["algorithm"],
             name=spec["name"],
             metrics={},
-            samples=data.pixels,
+            samples=GateSamples.of(data.pixels, data.targets, held_out=everything[:0]),
+            bfloat16=settings.precision != "float32",
             threads=threads,
             report=lambda text: tell(run, text),
         )
     )
     parts.add("export", export_s)
-    everything = np.arange(len(images))
     _nothing, measure_s = parts.timed(
         lambda: measure_own_images(
             run, images=images, pixels=data.pixels, held_out=everything[:0], seed=spec["seed"], threads=threads

@@ -14,6 +14,7 @@ from jobs.algorithms.data import LabelledPixels, load_pixels, read_manifest
 from jobs.algorithms.image_classification.settings import Settings
 from jobs.algorithms.progress import enter_phase, tell
 from jobs.algorithms.runtime import dtype_policy, load_tensorflow, memory_errors, thread_count
+from jobs.bundles.gate import GateSamples
 from jobs.evaluation.own_data import measure_own_images
 
 
@@ -79,7 +80,8 @@ def train(run: RunFolder) -> None:
             algorithm=spec["algorithm"],
             name=spec["name"],
             metrics=outcome.metrics,
-            samples=data.pixels,
+            samples=GateSamples.of(data.pixels, data.targets, held_out=samples.held_out),
+            bfloat16=settings.precision != "float32",
             threads=threads,
             report=lambda text: tell(run, text),
         )

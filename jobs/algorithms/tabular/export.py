@@ -36,7 +36,7 @@ def export_bundle(
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(model, str(bundle), signatures={"serving_default": serve}, options=options)
     table = TableInput(tuple(TableColumn(each.name, each.kind, each.examples) for each in columns), target)
-    engine = EngineChoice("tensorflow", "f32", 0.0)
+    engine = EngineChoice("tensorflow", "f32", 0.0, {"refused": "table"})
     write_json(
         bundle / "bundle.json",
         {
@@ -50,7 +50,7 @@ def export_bundle(
             },
             "input": table.as_json(),
             "labels": label_map(classes),
-            "engine": {"name": engine.name, "precision": engine.precision, "max_difference": engine.max_difference},
+            "engine": engine.as_json(),
         },
     )
 
