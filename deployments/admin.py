@@ -4,9 +4,10 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from deployments.deploy import delete_deployment, start_deployment, stop_deployment
-from deployments.models import Deployment, DeploymentToken, Prediction, PredictionJob
+from deployments.models import Deployment, DeploymentToken, DeploymentVersion, Prediction, PredictionJob
 from deployments.predictions import delete_prediction_job
 from deployments.tokens import revoke_token
+from deployments.versions import delete_version
 from dlmodeler_site.admin_base import Deletable, DeletableAdmin, MadeOnSite, ReadOnly, ReadOnlyAdmin, do_with_each
 
 
@@ -20,22 +21,19 @@ class DeploymentTokenInline(ReadOnly, admin.TabularInline):
 class DeploymentAdmin(Deletable, MadeOnSite, admin.ModelAdmin):
     """Name and description may be mended here; the keeper writes the state, and actions say what it shall be."""
 
-    list_display = ("name", "project", "wanted", "status", "training", "creator", "created_at")
+    list_display = ("name", "project", "wanted", "status", "version", "next_version", "creator", "created_at")
     list_filter = ("status", "wanted", "instance_kind")
-    list_select_related = ("project", "training", "creator")
-    search_fields = ("name", "project__name", "training__name", "creator__username")
+    list_select_related = ("project", "version", "next_version", "creator")
+    search_fields = ("name", "project__name", "version__training__name", "creator__username")
     fields = (
         "name",
         "description",
         "project",
-        "training",
+        "version",
+        "next_version",
         "creator",
         "instance_kind",
         "instance_count",
-        "bundle_key",
-        "bundle_info",
-        "preprocess",
-        "steps",
         "wanted",
         "status",
         "error",
@@ -72,6 +70,16 @@ class DeploymentTokenAdmin(ReadOnlyAdmin):
     @admin.action(description=_("Revoke"), permissions=["view"])
     def revoke(self, request: HttpRequest, tokens: QuerySet[DeploymentToken]) -> None:
         do_with_each(request, tokens, revoke_token)
+
+
+@admin.register(DeploymentVersion)
+class DeploymentVersionAdmin(DeletableAdmin):
+    list_display = ("deployment", "number", "status_title", "training", "creator", "created_at", "activated_at")
+    list_select_related = ("deployment", "training", "creator")
+    search_fields = ("deployment__name", "deployment__project__name", "training__name", "creator__username")
+
+    def delete_row(self, row: DeploymentVersion) -> None:
+        delete_version(row)
 
 
 @admin.register(PredictionJob)

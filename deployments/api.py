@@ -14,17 +14,21 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from datasets.models import Data, File
-from deployments import deploy, predictions, tokens
+from deployments import deploy, predictions, tokens, versions
 from deployments.addresses import file_url
-from deployments.models import Deployment, DeploymentToken, PredictionJob
+from deployments.models import Deployment, DeploymentToken, DeploymentVersion, PredictionJob
 from deployments.results import results_file, results_of
 from deployments.serializers import (
     DeploymentCreateSerializer,
     DeploymentSerializer,
     DeploymentTokenSerializer,
+    DeploymentVersionSerializer,
+    DifferenceSerializer,
+    ModelChangeSerializer,
     NewDeploymentTokenSerializer,
     PredictionJobSerializer,
     PredictionSerializer,
+    RollbackSerializer,
     SampleRequestSerializer,
     SampleSerializer,
     TokenTextSerializer,
@@ -38,10 +42,10 @@ from jobs.models import Instance, Training
 class DeploymentViewSet(ListModelMixin, ScopedViewSet):
     """Trained models behind REST addresses of their own."""
 
-    queryset = Deployment.objects.select_related("training__job", "creator")
+    queryset = Deployment.objects.select_related("project", "version__training__job", "next_version", "creator")
     serializer_class = DeploymentSerializer
-    parents = {"project": "project", "training": "training"}
-    search_fields = ("name", "description", "training__name")
+    parents = {"project": "project", "training": "version__training"}
+    search_fields = ("name", "description", "version__training__name")
     ordering_fields = ("name", "created_at", "changed_at", "status")
 
     def retrieve(self, request: Request, pk: str) -> Response:
@@ -90,6 +94,56 @@ class DeploymentViewSet(ListModelMixin, ScopedViewSet):
         deployment = self.editable()
         deploy.stop_deployment(deployment)
         return self._answer(deployment)
+
+    @extend_schema(responses=DeploymentVersionSerializer(many=True))
+    @action(detail=True, methods=["get"], url_path="versions")
+    def versions(self, request: Request, pk: str) -> Response:
+        rows = self.visible().versions.select_related("training__job", "creator")
+        page = self.paginate_queryset(rows)
+        return self.get_paginated_response(DeploymentVersionSerializer(page, many=True).data)
+
+    @extend_schema(
+        request=ModelChangeSerializer,
+        responses={201: DeploymentVersionSerializer},
+        summary="Change the model; it takes over as soon as it answers",
+    )
+    @versions.mapping.post
+    @idempotent
+    def change_model(self, request: Request, pk: str) -> Response:
+        deployment = self.editable()
+        training, given = self._chosen_model()
+        version = versions.change_model(deployment, training, **given, creator=request.user)  # type: ignore[arg-type]
+        return Response(DeploymentVersionSerializer(version).data, status=201)
+
+    @extend_schema(
+        request=ModelChangeSerializer,
+        responses=DifferenceSerializer(many=True),
+        summary="What clients would notice of a change of the model; nothing is changed",
+    )
+    @action(detail=True, methods=["post"], url_path="versions/check", pagination_class=None)
+    def check_model(self, request: Request, pk: str) -> Response:
+        deployment = self.editable()
+        training, given = self._chosen_model()
+        model = versions.fitting_model(deployment, training, **given)
+        return Response(DifferenceSerializer(versions.differences(deployment.version, model), many=True).data)
+
+    @extend_schema(
+        responses={204: None}, parameters=[OpenApiParameter("number", OpenApiTypes.INT, OpenApiParameter.PATH)]
+    )
+    @action(detail=True, methods=["delete"], url_path="versions/<int:number>")
+    def delete_version(self, request: Request, pk: str, number: int) -> Response:
+        versions.delete_version(get_object_or_404(DeploymentVersion, deployment=self.editable(), number=number))
+        return Response(status=204)
+
+    @extend_schema(
+        request=RollbackSerializer,
+        summary="Go back to a version that served before; while a change is under way, call that off",
+    )
+    @action(detail=True, methods=["post"])
+    def rollback(self, request: Request, pk: str) -> Response:
+        deployment = self.editable()
+        given = _validated(RollbackSerializer, request)
+        return self._answer(versions.roll_back(deployment, number=given.get("version")))
 
     @extend_schema(responses=TokenTextSerializer, summary="The first token; that it was shown is audited")
     @action(detail=True, methods=["get"])
@@ -156,6 +210,11 @@ class DeploymentViewSet(ListModelMixin, ScopedViewSet):
         row = {"number": sample.number, "values": sample.values}
         return Response({**predictions.predict_row(deployment, sample.values), "file": about, "row": row})
 
+    def _chosen_model(self) -> tuple[Training, dict[str, Any]]:
+        given = _validated(ModelChangeSerializer, self.request)
+        trainings = Training.objects.select_related("job__project")
+        return get_visible(trainings, self.request.user, pk=given.pop("training")), given
+
     def _sample_file(self, deployment: Deployment, given: dict[str, Any]) -> File:
         user = self.request.user
         if "file" in given:
@@ -178,7 +237,7 @@ class DeploymentViewSet(ListModelMixin, ScopedViewSet):
 class PredictionJobViewSet(ListModelMixin, ScopedViewSet):
     """Predictions of whole data."""
 
-    queryset = PredictionJob.objects.select_related("deployment__project", "creator")
+    queryset = PredictionJob.objects.select_related("deployment__project", "version", "creator")
     serializer_class = PredictionJobSerializer
     parents = {"project": "deployment__project", "deployment": "deployment", "data": "data"}
     search_fields = ("name", "description")
@@ -190,7 +249,7 @@ class PredictionJobViewSet(ListModelMixin, ScopedViewSet):
     @idempotent
     def create(self, request: Request) -> Response:
         given = _validated(PredictionJobSerializer, request)
-        deployments = Deployment.objects.select_related("project", "training__job")
+        deployments = Deployment.objects.select_related("project", "version")
         deployment = get_editable(deployments, request.user, pk=given["deployment_id"])
         data = get_visible(Data.objects.select_related("dataset__project"), request.user, pk=given["data_id"])
         job = predictions.create_prediction_job(

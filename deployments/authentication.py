@@ -38,6 +38,7 @@ class Opened:
     wanted: str
     status: str
     error: str
+    version: int
     input_kind: str
     model: dict[str, Any]
     tokens: tuple[TokenOnFile, ...]
@@ -53,7 +54,7 @@ class Opened:
         return found
 
 
-_NOBODY = Opened(pk=0, wanted="", status="", error="", input_kind="", model={}, tokens=())
+_NOBODY = Opened(pk=0, wanted="", status="", error="", version=0, input_kind="", model={}, tokens=())
 _remembered: dict[int, tuple[float, Opened]] = {}
 
 
@@ -65,6 +66,12 @@ def opened_by(pk: int, token: str) -> Opened | None:
         return None
     last_uses.note(found.pk)
     return deployment
+
+
+def as_of_now(deployment: Opened) -> Opened:
+    """The deployment as its row is at this moment, for everyone in this process."""
+    _remembered.pop(deployment.pk, None)
+    return _deployment(deployment.pk)
 
 
 def _deployment(pk: int) -> Opened:
@@ -91,22 +98,23 @@ def _load(pk: int) -> Opened:
             "deployment__wanted",
             "deployment__status",
             "deployment__error",
-            "deployment__bundle_info__input__kind",
-            "deployment__bundle_key",
-            "deployment__training__name",
-            "deployment__training__job__algorithm",
+            "deployment__version__number",
+            "deployment__version__bundle_info__input__kind",
+            "deployment__version__training__name",
+            "deployment__version__training__job__algorithm",
         )
     )
     if not rows:
         return _NOBODY
-    wanted, status, error, input_kind, bundle_key, training, algorithm = rows[0][3:]
+    wanted, status, error, version, input_kind, training, algorithm = rows[0][3:]
     return Opened(
         pk=pk,
         wanted=wanted,
         status=status,
         error=error,
+        version=version,
         input_kind=input_kind,
-        model={"name": training, "algorithm": algorithm, "version": bundle_key.rpartition("/")[2], "deployment": pk},
+        model={"name": training, "algorithm": algorithm, "version": version, "deployment": pk},
         tokens=tuple(TokenOnFile(*row[:3]) for row in rows),
     )
 

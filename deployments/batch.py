@@ -25,15 +25,15 @@ def stage(job: PredictionJob, run: RunFolder) -> dict[str, Any]:
     from datasets.models import Data, File
 
     files = job.data.staged_files(File.State.OK)
-    if job.deployment.takes_tables:
+    if job.version.takes_tables:
         tables = set(job.data.files.filter(content=Data.Content.TABLE).values_list("pk", flat=True))
         files = (file for file in files if file["id"] in tables)
     write_jsonl(run.input / "files.jsonl", files)
     return {
-        "bundle": str(workspace().local_tree(job.bundle_key)),
+        "bundle": str(workspace().local_tree(job.version.bundle_key)),
         "files": "input/files.jsonl",
         "threads": cpu_count(),
-        "steps": job.deployment.steps,
+        "steps": job.version.steps,
     }
 
 
@@ -42,7 +42,7 @@ def publish(job: PredictionJob, run: RunFolder) -> None:
     job.predictions.all().delete()  # of an attempt that died here
     job.file_count = job.row_count = job.failed_count = 0
     predictions, table = run.output / "predictions.jsonl", run.output / RESULTS_NAME
-    if not job.deployment.takes_tables:  # those have their csv from the process, with the columns of their files
+    if not job.version.takes_tables:  # those have their csv from the process, with the columns of their files
         _write_csv(predictions, table)
     rows = _read_rows(predictions)
     last_file = None

@@ -1,6 +1,5 @@
 """Deploying a trained model, and starting, stopping, changing and deleting the deployment."""
 
-import json
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -8,17 +7,15 @@ from django.db import transaction
 from django.db.models import F
 from django.utils.translation import gettext as _
 
-from datasets.models import Data
-from datasets.steps import image_steps
 from deployments.models import Deployment
+from deployments.servable import servable
 from deployments.tokens import FIRST_NAME, create_token
-from dlmodeler_site.errors import Conflict, UserError
+from deployments.versions import add_version
+from dlmodeler_site.errors import UserError
 from dlmodeler_site.registry import dependants, refuse_if_in_use
 from dlmodeler_site.storage import workspace
 from dlmodeler_site.trash import lock_kept
-from dlmodeler_site.work.models import Status
 from jobs import instances
-from jobs.algorithms.registry import manifests
 from jobs.models import Instance, Training
 
 
@@ -37,63 +34,21 @@ def create_deployment(
         raise UserError(_("A deployment needs a name; received none."), reason="invalid", field="name")
     instance = instance or Instance()
     instances.require(instance)
-    bundle_key = _bundle_key(training, model_file)
-    bundle_info = _bundle_info(bundle_key)
-    steps = preprocessing_steps(training) if preprocess else []
-    if preprocess and bundle_info["input"]["kind"] == "table":
-        raise UserError(
-            _(
-                "No preprocessing can be connected to “%(training)s”: it reads tables and prepares columns itself. "
-                "Deploy without it."
-            )
-            % {"training": training.name},
-            reason="no_preprocessing",
-            field="preprocess",
-        )
-    if preprocess and not steps:
-        raise UserError(
-            _(
-                "There is no preprocessing to connect: the images that “%(training)s” was trained with are raw data. "
-                "Deploy without preprocessing, or train with preprocessed data."
-            )
-            % {"training": training.name},
-            reason="no_preprocessing",
-            field="preprocess",
-        )
+    model = servable(training, model_file=model_file, preprocess=preprocess)
     with transaction.atomic():
         lock_kept(training.job.project)
         deployment = Deployment.objects.create(
             project=training.job.project,
-            training=training,
             name=name.strip(),
             description=description.strip(),
             creator=creator,
             instance_kind=instance.kind,
             instance_count=instance.count,
-            bundle_key=bundle_key,
-            bundle_info=bundle_info,
-            preprocess=preprocess,
-            steps=steps,
         )
+        deployment.version = add_version(deployment, model, creator=creator)
+        deployment.save(update_fields=["version"])
         create_token(deployment, name=FIRST_NAME, creator=creator)
     return deployment
-
-
-def reads_tables(training: Training | None) -> bool:
-    """Whether its algorithm reads tables."""
-    return training is not None and any(
-        each.reads == "table" for each in manifests() if each.name == training.job.algorithm
-    )
-
-
-def preprocessing_steps(training: Training) -> list[dict[str, Any]]:
-    """The steps that the training's images went through, oldest first; none for raw data, none that choose files."""
-    steps: list[dict[str, Any]] = []
-    data: Data | None = training.job.input_data("images")
-    while data is not None:
-        steps = [*image_steps(data.steps), *steps]
-        data = data.parent
-    return steps
 
 
 def start_deployment(deployment: Deployment) -> None:
@@ -132,46 +87,6 @@ def delete_deployment(deployment: Deployment) -> None:
     deployment.delete()
     for key in keys:
         workspace().delete_tree(key)
-
-
-def _bundle_key(training: Training, model_file: str | None) -> str:
-    """The folder in the workspace of the model file, the newest one where none is named."""
-    if training.status != Status.COMPLETED or not training.model_files:
-        raise Conflict(
-            _("“%(training)s” has no model to deploy: it is %(status)s. Deploy a training that is completed.")
-            % {"training": training.name, "status": training.get_status_display().lower()},
-            reason="no_model",
-            field="training",
-        )
-    chosen = model_file or training.model_files[-1]
-    if chosen not in training.model_files:
-        raise UserError(
-            _("“%(received)s” is no model file of “%(training)s”. Choose one of: %(allowed)s.")
-            % {"received": chosen, "training": training.name, "allowed": ", ".join(training.model_files)},
-            reason="unknown_model_file",
-            field="model_file",
-        )
-    return chosen.removeprefix("/mnt/").rpartition("/")[0]
-
-
-def _bundle_info(bundle_key: str) -> dict[str, Any]:
-    try:
-        with workspace().open(f"{bundle_key}/bundle.json", "rb") as file:
-            bundle = json.load(file)
-        task = bundle.get("task", "classification")
-        info = {"task": task, "labels": [], **{name: bundle[name] for name in ("input", "engine")}}
-        if task == "classification":
-            info["labels"] = bundle["labels"]
-        if info["input"]["kind"] == "table":
-            info["input"] |= {"shape": [None, len(info["input"]["columns"])], "dtype": "string"}
-        return info
-    except (FileNotFoundError, ValueError, KeyError) as error:
-        raise UserError(
-            _("The model in /mnt/%(key)s cannot be deployed: its bundle.json is missing or damaged. Train again.")
-            % {"key": bundle_key},
-            reason="model_damaged",
-            field="model_file",
-        ) from error
 
 
 def _change(deployment: Deployment, *allowed: dict[str, Any], **values: Any) -> None:

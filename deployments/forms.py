@@ -14,28 +14,16 @@ from jobs.models import Instance, InstanceKind, Training
 from projects.models import Project
 
 
-class DeploymentForm(NamedForm):
-    """Deploy the training that the chosen model file is of."""
+class ModelForm(SiteForm):
+    """The training that the chosen model file is of."""
 
-    instance = forms.ChoiceField(label=_("Instance"), widget=forms.RadioSelect)
     model_file = forms.CharField(label=_("Model file"), max_length=600, widget=forms.HiddenInput)
     preprocess = forms.BooleanField(label=_("Connect preprocessing to the deployment"), required=False)
 
-    def __init__(self, *args: Any, project: Project, training: Training | None, **kwargs: Any) -> None:
-        if training is not None and training.model_files:
-            initial = {"name": f"deploy-{training.name}"[:100], "model_file": training.model_files[-1]}
-            kwargs.setdefault("initial", initial)
+    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.project = project
         self.training: Training | None = None
-        gpus = gpu_count()
-        self.fields["instance"].choices = [  # type: ignore[attr-defined]
-            (f"{InstanceKind.CPU}:1", _("CPU")),
-            *((f"{InstanceKind.GPU}:{count}", _("GPU × %(count)s") % {"count": count}) for count in range(1, gpus + 1)),
-        ]
-        self.fields["instance"].initial = f"{InstanceKind.CPU}:1"
-        if not gpus:
-            self.fields["instance"].help_text = _("This site has no GPU.")
 
     def clean_model_file(self) -> str:
         path: str = self.cleaned_data["model_file"]
@@ -49,6 +37,26 @@ class DeploymentForm(NamedForm):
         if self.training is None:
             raise ValueError("the form is not valid")
         return self.training
+
+
+class DeploymentForm(ModelForm, NamedForm):
+    """Deploy the chosen model."""
+
+    instance = forms.ChoiceField(label=_("Instance"), widget=forms.RadioSelect)
+
+    def __init__(self, *args: Any, project: Project, training: Training | None, **kwargs: Any) -> None:
+        if training is not None and training.model_files:
+            initial = {"name": f"deploy-{training.name}"[:100], "model_file": training.model_files[-1]}
+            kwargs.setdefault("initial", initial)
+        super().__init__(*args, project=project, **kwargs)
+        gpus = gpu_count()
+        self.fields["instance"].choices = [  # type: ignore[attr-defined]
+            (f"{InstanceKind.CPU}:1", _("CPU")),
+            *((f"{InstanceKind.GPU}:{count}", _("GPU × %(count)s") % {"count": count}) for count in range(1, gpus + 1)),
+        ]
+        self.fields["instance"].initial = f"{InstanceKind.CPU}:1"
+        if not gpus:
+            self.fields["instance"].help_text = _("This site has no GPU.")
 
     def instance_chosen(self) -> Instance:
         kind, _colon, count = self.cleaned_data["instance"].partition(":")

@@ -24,11 +24,12 @@ class DeploymentQuerySet(ScopedQuerySet):
     pass
 
 
-@audited(exclude_fields=("status", "error", "active_at", "bundle_info"))
+@audited(exclude_fields=("status", "error", "active_at"))
 class Deployment(models.Model):
     """A trained model behind a REST address, answered by a model server process of its own.
 
-    `wanted` is what people asked for; `status` is what is, written by the keeper alone:
+    `version` is the model that answers; `next_version` is started beside it, and the keeper makes it the `version` as
+    soon as it answers. `wanted` is what people asked for; `status` is what is, written by the keeper alone:
 
         starting -> active -> stopped
            |  ^       |
@@ -49,33 +50,32 @@ class Deployment(models.Model):
     project = models.ForeignKey(
         Project, verbose_name=_("project"), on_delete=models.CASCADE, related_name="deployments"
     )
-    training = models.ForeignKey(
-        Training, verbose_name=_("training"), on_delete=models.RESTRICT, related_name="deployments"
-    )
     name = models.CharField(_("name"), max_length=100)
     description = models.TextField(_("description"), max_length=2000, blank=True)
     creator = models.ForeignKey(
         settings.AUTH_USER_MODEL, verbose_name=_("creator"), null=True, on_delete=models.SET_NULL, editable=False
     )
+    # Null only in the transaction that makes both rows.
+    version: "models.ForeignKey[DeploymentVersion, DeploymentVersion]" = models.ForeignKey(  # type: ignore[misc]
+        "DeploymentVersion",
+        verbose_name=_("version"),
+        null=True,
+        on_delete=models.RESTRICT,
+        related_name="serving",
+        editable=False,
+        help_text=_("The model that answers."),
+    )
+    next_version = models.ForeignKey(
+        "DeploymentVersion",
+        verbose_name=_("next version"),
+        null=True,
+        on_delete=models.RESTRICT,
+        related_name="+",
+        editable=False,
+        help_text=_("Takes over as soon as it answers."),
+    )
     instance_kind = models.CharField(_("instance kind"), max_length=3, choices=InstanceKind, default=InstanceKind.CPU)
     instance_count = models.PositiveSmallIntegerField(_("instance count"), default=1)
-    bundle_key = models.CharField(
-        _("bundle key"), max_length=500, editable=False, help_text=_("Where the served bundle lies in the workspace.")
-    )
-    bundle_info = models.JSONField(
-        _("bundle information"),
-        default=dict,
-        editable=False,
-        help_text=_("Input, task, labels and engine, from its bundle.json."),
-    )
-    preprocess = models.BooleanField(
-        _("preprocess requests"),
-        default=False,
-        help_text=_("Requests go through the preprocessing of the training data."),
-    )
-    steps = models.JSONField(
-        _("preprocessing steps"), default=list, editable=False, help_text=_("What requests go through.")
-    )
     wanted = models.CharField(_("wanted state"), max_length=7, choices=Wanted, default=Wanted.RUNNING, editable=False)
     generation = models.PositiveIntegerField(
         _("generation"), default=1, editable=False, help_text=_("A higher one restarts the model server.")
@@ -100,33 +100,9 @@ class Deployment(models.Model):
         return reverse("deployments:detail", args=[self.pk])
 
     @property
-    def model_file(self) -> str:
-        return f"/mnt/{self.bundle_key}/saved_model.pb"
-
-    @property
-    def version(self) -> str:
-        """The moment of the export, the last folder of the bundle's path."""
-        return self.bundle_key.rpartition("/")[2]
-
-    @property
-    def model_info(self) -> dict[str, Any]:
-        """The model, as predictions name it."""
-        return {
-            "name": self.training.name,
-            "algorithm": self.training.job.algorithm,
-            "version": self.version,
-            "deployment": self.pk,
-        }
-
-    @property
     def takes_tables(self) -> bool:
-        """Predicts rows of tables and not images."""
-        return bool(self.bundle_info.get("input", {}).get("kind") == "table")
-
-    @property
-    def is_regression(self) -> bool:
-        """Answers numbers and not classes."""
-        return bool(self.bundle_info.get("task") == "regression")
+        """Predicts rows of tables and not images; all its versions do."""
+        return self.version.takes_tables
 
     @property
     def is_wanted(self) -> bool:
@@ -139,12 +115,121 @@ class Deployment(models.Model):
 
     @property
     def is_changing(self) -> bool:
-        """On its way to another state by itself."""
-        return self.is_stopping or self.status == self.Status.STARTING
+        """On its way to another state or version by itself."""
+        return self.is_stopping or self.status == self.Status.STARTING or self.is_changing_model
+
+    @property
+    def is_changing_model(self) -> bool:
+        """Another version is being started beside the one that serves."""
+        return self.next_version_id is not None and self.is_wanted
 
     @property
     def can_start(self) -> bool:
         return not self.is_wanted or self.status == self.Status.FAILED
+
+
+class DeploymentVersionQuerySet(ScopedQuerySet):
+    to_project = "deployment__project"
+
+
+@audited(exclude_fields=("error", "activated_at", "bundle_info"))
+class DeploymentVersion(models.Model):
+    """A model that a deployment serves, has served or was to serve. What it was made of never changes.
+
+    Its status is not written down but follows from where the deployment points to: no change can be left half-made.
+    """
+
+    class Status(models.TextChoices):
+        CURRENT = "current", _("Current")
+        STARTING = "starting", _("Starting")
+        PREVIOUS = "previous", _("Served before")
+        FAILED = "failed", _("Failed")
+        CANCELLED = "cancelled", _("Called off")
+
+    deployment = models.ForeignKey(
+        Deployment, verbose_name=_("deployment"), on_delete=models.CASCADE, related_name="versions"
+    )
+    number = models.PositiveIntegerField(_("number"), help_text=_("From 1 on, counted in its deployment."))
+    training = models.ForeignKey(
+        Training, verbose_name=_("training"), on_delete=models.RESTRICT, related_name="deployment_versions"
+    )
+    creator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("creator"), null=True, on_delete=models.SET_NULL, editable=False
+    )
+    bundle_key = models.CharField(
+        _("bundle key"), max_length=500, editable=False, help_text=_("Where the served bundle lies in the workspace.")
+    )
+    bundle_info = models.JSONField(
+        _("bundle information"),
+        default=dict,
+        editable=False,
+        help_text=_("Input, task, labels and engine, from its bundle.json."),
+    )
+    preprocess = models.BooleanField(
+        _("preprocess requests"),
+        default=False,
+        help_text=_("Requests go through the preprocessing of the training data."),
+    )
+    steps = models.JSONField(
+        _("preprocessing steps"), default=list, editable=False, help_text=_("What requests go through.")
+    )
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    activated_at = models.DateTimeField(
+        _("took over at"), null=True, editable=False, help_text=_("When it last began to serve.")
+    )
+    error = SentenceField(_("error"), blank=True, editable=False)
+
+    objects = DeploymentVersionQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("deployment version")
+        verbose_name_plural = _("deployment versions")
+        ordering: ClassVar = ["-number"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["deployment", "number"], name="one_version_of_a_number")
+        ]
+
+    def __str__(self) -> str:
+        return str(_("version %(number)s") % {"number": self.number})
+
+    @property
+    def status(self) -> str:
+        """What it is to its deployment."""
+        if self.pk == self.deployment.version_id:
+            return self.Status.CURRENT
+        if self.pk == self.deployment.next_version_id:
+            return self.Status.STARTING
+        if self.error:
+            return self.Status.FAILED
+        return self.Status.PREVIOUS if self.activated_at else self.Status.CANCELLED
+
+    @property
+    def status_title(self) -> str:
+        return str(self.Status(self.status).label)
+
+    @property
+    def model_file(self) -> str:
+        return f"/mnt/{self.bundle_key}/saved_model.pb"
+
+    @property
+    def model_info(self) -> dict[str, Any]:
+        """The model, as predictions name it."""
+        return {
+            "name": self.training.name,
+            "algorithm": self.training.job.algorithm,
+            "version": self.number,
+            "deployment": self.deployment_id,
+        }
+
+    @property
+    def takes_tables(self) -> bool:
+        """Predicts rows of tables and not images."""
+        return bool(self.bundle_info.get("input", {}).get("kind") == "table")
+
+    @property
+    def is_regression(self) -> bool:
+        """Answers numbers and not classes."""
+        return bool(self.bundle_info.get("task") == "regression")
 
 
 class DeploymentTokenQuerySet(ScopedQuerySet):
@@ -209,11 +294,13 @@ class PredictionJob(Work):
     creator = models.ForeignKey(
         settings.AUTH_USER_MODEL, verbose_name=_("creator"), null=True, on_delete=models.SET_NULL, editable=False
     )
-    bundle_key = models.CharField(
-        _("bundle key"),
-        max_length=500,
+    version = models.ForeignKey(
+        DeploymentVersion,
+        verbose_name=_("version"),
+        on_delete=models.RESTRICT,
+        related_name="prediction_jobs",
         editable=False,
-        help_text=_("Where the bundle that it predicts with lies in the workspace."),
+        help_text=_("It predicts with this one to the end, whatever the deployment changes to."),
     )
     file_count = models.PositiveIntegerField(_("number of files"), default=0, editable=False)
     row_count = models.PositiveIntegerField(

@@ -1,6 +1,7 @@
 """The prediction API of deployments (API.md, "Predict"). It runs in the serving process, on the hot path."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import TooManyFilesSent
@@ -12,7 +13,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from deployments.authentication import Opened, opened_by
+from deployments.authentication import Opened, as_of_now, opened_by
 from deployments.client import Explain, ModelServerClient, ModelServerError
 from deployments.models import Deployment
 from deployments.modelserver.predicted_csv import predicted_csv
@@ -26,6 +27,8 @@ CSV_TYPES = (CSV_TYPE, "application/csv", "text/tab-separated-values")
 JSON, CSV, TEXT = "json", "csv", "text"
 MULTIPART_OVERHEAD_BYTES = 256 * 1024
 RETRY_SOON_S, RETRY_LATER_S = 2, 30
+
+Question = Callable[[ModelServerClient], dict[str, Any]]
 
 
 class Refusal(UserError):
@@ -56,6 +59,19 @@ class DeploymentView(APIView):
                 headers={"WWW-Authenticate": 'Bearer realm="deployment"'},
             )
         self.deployment = deployment
+
+    def ask(self, question: Question) -> dict[str, Any]:
+        """What the model server of the version that serves answers; `self.deployment` tells which version that was."""
+        try:
+            return question(client_of(self.deployment.pk, self.deployment.version))
+        except ModelServerError as error:
+            # RACE: another version took over after the row was read, and this one has ended.
+            now = as_of_now(self.deployment)
+            if error.reason != "not_ready" or now.version in (0, self.deployment.version):
+                raise
+        _require_active(now)
+        self.deployment = now
+        return question(client_of(now.pk, now.version))
 
     def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]
         if isinstance(exc, ModelServerError):
@@ -88,9 +104,9 @@ class PredictView(DeploymentView):
             raise _no_explanation(takes_tables=takes_tables)
         if takes_tables:
             body, sent_as = _table(plain, content_type)
-            answer = client_of(pk).predict_body(body, sent_as, top_k=top_k, rows=form == CSV)
+            answer = self.ask(lambda client: client.predict_body(body, sent_as, top_k=top_k, rows=form == CSV))
         else:
-            answer = _predict_images(client_of(pk), plain, content_type, top_k, explain)
+            answer = self.ask(_question_of_images(plain, content_type, top_k, explain))
         if form == CSV:
             return HttpResponse(predicted_csv(answer), content_type="text/csv; charset=utf-8")
         if form == JSON:
@@ -111,7 +127,7 @@ class MetadataView(DeploymentView):
 
     def get(self, request: Request, pk: int) -> HttpResponse:
         _require_active(self.deployment)
-        metadata = client_of(pk).metadata()
+        metadata = self.ask(ModelServerClient.metadata)
         return _json({**metadata, "model": {**metadata["model"], **self.deployment.model}})
 
 
@@ -200,15 +216,18 @@ def _as_text(predictions: list[dict[str, Any]]) -> str:
     return json.dumps([each["value"] if "value" in each else each["label"] for each in predictions], ensure_ascii=False)
 
 
-def _predict_images(
-    client: ModelServerClient, request: HttpRequest, content_type: str, top_k: int | None, explain: Explain | None
-) -> dict[str, Any]:
+def _question_of_images(
+    request: HttpRequest, content_type: str, top_k: int | None, explain: Explain | None
+) -> Question:
     if content_type == JSON_TYPE:
-        return client.predict_json(_body(request, MAX_BODY_BYTES), top_k, explain=explain)
+        body = _body(request, MAX_BODY_BYTES)
+        return lambda client: client.predict_json(body, top_k, explain=explain)
     if content_type == MULTIPART_TYPE:
-        return client.predict(_images(request), top_k, explain=explain)
+        images = _images(request)
+        return lambda client: client.predict(images, top_k, explain=explain)
     if content_type.startswith("image/") or content_type == "application/octet-stream":
-        return client.predict([_body(request, MAX_IMAGE_BYTES)], top_k, explain=explain)
+        image = _body(request, MAX_IMAGE_BYTES)
+        return lambda client: client.predict([image], top_k, explain=explain)
     expected = _("multipart/form-data with a field “input”, an image with Content-Type image/*, or JSON")
     raise _unsupported(content_type, expected)
 

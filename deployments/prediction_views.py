@@ -28,7 +28,7 @@ from dlmodeler_site.parameters import as_whole_number, whole_number
 from dlmodeler_site.work.queue import waiting_reason
 
 JOBS = PredictionJob.objects.select_related(
-    "deployment__project", "deployment__training__job", "data", "creator"
+    "deployment__project", "deployment__version", "version__training__job", "data", "creator"
 ).defer(*LARGE_OF_DATA)
 
 
@@ -75,7 +75,7 @@ def prediction_create(request: HttpRequest, pk: int) -> HttpResponse:
         (_("Create prediction"), None),
         form=form,
         data=form.data_choices.filter(pk=chosen).first(),
-        steps=described_steps(deployment.steps),
+        steps=described_steps(deployment.version.steps),
     )
     return render(request, "deployments/prediction_create.html", context)
 
@@ -143,7 +143,7 @@ def prediction_detail(request: HttpRequest, pk: int) -> HttpResponse:
         values=values_of(job),
         label=label,
         failed=failed,
-        steps=described_steps(job.deployment.steps),
+        steps=described_steps(job.version.steps),
     )
     return render(request, "deployments/prediction.html", context)
 

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from datasets.models import Data, File
 from datasets.samples import random_files, sound_files
-from deployments.client import ModelServerError
+from deployments.client import ModelServerClient, ModelServerError
 from deployments.models import Deployment, PredictionJob
 from deployments.sample_rows import SampleRow, random_row
 from deployments.sockets import client_of
@@ -40,7 +40,7 @@ def create_prediction_job(
             slug=unique_slug(name, PredictionJob.objects.filter(deployment__project=project)),
             description=description.strip(),
             creator=creator,
-            bundle_key=deployment.bundle_key,
+            version=deployment.version,
         )
         queue.submit(job)
     return job
@@ -129,7 +129,7 @@ def predict_sample(deployment: Deployment, file: File) -> dict[str, Any]:
     _require_active(deployment)
     with open(workspace().local_path(file.key, file.sha256), "rb") as source:
         image = source.read()
-    return _told(deployment, lambda: client_of(deployment.pk).predict([image]))
+    return _told(deployment, lambda client: client.predict([image]))
 
 
 def sample_row(deployment: Deployment, file: File) -> SampleRow:
@@ -147,7 +147,7 @@ def predict_row(deployment: Deployment, values: dict[str, Any]) -> dict[str, Any
     """What the deployment says of one row, column -> value, in the words of its REST API."""
     _require_active(deployment)
     body = json.dumps({"rows": [values]}).encode()
-    return _told(deployment, lambda: client_of(deployment.pk).predict_json(body))
+    return _told(deployment, lambda client: client.predict_json(body))
 
 
 def _require_active(deployment: Deployment) -> None:
@@ -160,9 +160,9 @@ def _require_active(deployment: Deployment) -> None:
         )
 
 
-def _told(deployment: Deployment, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def _told(deployment: Deployment, ask: Callable[[ModelServerClient], dict[str, Any]]) -> dict[str, Any]:
     try:
-        answer = ask()
+        answer = ask(client_of(deployment.pk, deployment.version.number))
     except ModelServerError as error:
         raise UserError(error.message, reason=error.reason, status=error.status, details=error.details) from None
-    return {"predictions": answer["predictions"], "model": deployment.model_info}
+    return {"predictions": answer["predictions"], "model": deployment.version.model_info}

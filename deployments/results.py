@@ -38,7 +38,7 @@ def _is_label(text: str, job: PredictionJob) -> Q:
     is_integer = text.removeprefix("-").isdecimal() and text.isascii() and len(text) < 20
     if is_integer:
         return Q(label=int(text)) | Q(label=text)
-    if job.deployment.takes_tables:
+    if job.version.takes_tables:
         return Q(label=text)
     raise UserError(
         _("label must be a whole number; received “%(received)s”.") % {"received": text[:100]},

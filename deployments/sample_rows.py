@@ -47,7 +47,7 @@ class Column:
 
 def table_input(deployment: Deployment) -> TableInput:
     """The columns that the deployment's model reads."""
-    given = read_input(deployment.bundle_info["input"])
+    given = read_input(deployment.version.bundle_info["input"])
     if not isinstance(given, TableInput):
         raise TypeError(f"deployment {deployment.pk} takes {given.kind}, not tables")
     return given

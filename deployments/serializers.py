@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from deployments.addresses import address_of, file_url
-from deployments.models import Deployment, DeploymentToken, Prediction, PredictionJob
+from deployments.models import Deployment, DeploymentToken, DeploymentVersion, Prediction, PredictionJob
 from dlmodeler_site.api import WORK_FIELDS, InstanceSerializer, NullIfBlank, WorkSerializer
 
 
@@ -38,9 +38,16 @@ class InputSerializer(serializers.Serializer[Any]):
 class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
     name = serializers.CharField(max_length=100, required=False)
     description = serializers.CharField(max_length=2000, allow_blank=True, required=False)
-    training_name = serializers.CharField(source="training.name", read_only=True)
-    job = serializers.IntegerField(source="training.job_id", read_only=True)
-    algorithm = serializers.CharField(source="training.job.algorithm", read_only=True)
+    training = serializers.IntegerField(source="version.training_id", read_only=True)
+    training_name = serializers.CharField(source="version.training.name", read_only=True)
+    job = serializers.IntegerField(source="version.training.job_id", read_only=True)
+    algorithm = serializers.CharField(source="version.training.job.algorithm", read_only=True)
+    model_file = serializers.CharField(source="version.model_file", read_only=True)
+    version = serializers.IntegerField(source="version.number", read_only=True, help_text="that answers")
+    next_version = serializers.IntegerField(
+        source="next_version.number", read_only=True, default=None, help_text="takes over as soon as it answers"
+    )
+    preprocess = serializers.BooleanField(source="version.preprocess", read_only=True)
     creator = serializers.CharField(source="creator.username", read_only=True, default=None)
     instance = serializers.SerializerMethodField()  # type: ignore[assignment]
     error = NullIfBlank(read_only=True, allow_null=True)
@@ -49,9 +56,9 @@ class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
     task = serializers.SerializerMethodField()
     labels = serializers.SerializerMethodField(help_text="index = output of the network; none for a regression")
     engine = serializers.SerializerMethodField()
-    preprocessing = serializers.ListField(source="steps", child=serializers.DictField(), read_only=True)
-    accuracy = serializers.FloatField(source="training.accuracy", read_only=True, allow_null=True)
-    loss = serializers.FloatField(source="training.loss", read_only=True, allow_null=True)
+    preprocessing = serializers.ListField(source="version.steps", child=serializers.DictField(), read_only=True)
+    accuracy = serializers.FloatField(source="version.training.accuracy", read_only=True, allow_null=True)
+    loss = serializers.FloatField(source="version.training.loss", read_only=True, allow_null=True)
 
     class Meta:
         model = Deployment
@@ -68,6 +75,7 @@ class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
             "instance",
             "model_file",
             "version",
+            "next_version",
             "preprocess",
             "preprocessing",
             "wanted",
@@ -95,23 +103,23 @@ class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
 
     @extend_schema_field(InputSerializer)
     def get_input(self, deployment: Deployment) -> dict[str, Any]:
-        given: dict[str, Any] = {"kind": "image", "shape": None, "dtype": None} | deployment.bundle_info.get(
+        given: dict[str, Any] = {"kind": "image", "shape": None, "dtype": None} | deployment.version.bundle_info.get(
             "input", {}
         )
         return given
 
     @extend_schema_field(serializers.ChoiceField(choices=["classification", "regression"]))
     def get_task(self, deployment: Deployment) -> str:
-        return "regression" if deployment.is_regression else "classification"
+        return "regression" if deployment.version.is_regression else "classification"
 
     @extend_schema_field(serializers.ListField(child=serializers.DictField()))
     def get_labels(self, deployment: Deployment) -> list[dict[str, Any]]:
-        labels: list[dict[str, Any]] = deployment.bundle_info.get("labels", [])
+        labels: list[dict[str, Any]] = deployment.version.bundle_info.get("labels", [])
         return labels
 
     @extend_schema_field(serializers.DictField())
     def get_engine(self, deployment: Deployment) -> dict[str, Any]:
-        engine: dict[str, Any] = deployment.bundle_info.get("engine", {})
+        engine: dict[str, Any] = deployment.version.bundle_info.get("engine", {})
         return engine
 
 
@@ -125,6 +133,61 @@ class DeploymentCreateSerializer(serializers.Serializer[Any]):
         default=False, help_text="apply the preprocessing of the training's images to requests"
     )
     replicas = serializers.IntegerField(default=1, min_value=1, max_value=1, help_text="model servers; 1 for now")
+
+
+class DeploymentVersionSerializer(serializers.ModelSerializer[DeploymentVersion]):
+    """`status`: current, starting (takes over next), previous (served before), failed or cancelled (never served)."""
+
+    training_name = serializers.CharField(source="training.name", read_only=True)
+    job = serializers.IntegerField(source="training.job_id", read_only=True)
+    algorithm = serializers.CharField(source="training.job.algorithm", read_only=True)
+    model_file = serializers.CharField(read_only=True)
+    preprocessing = serializers.ListField(source="steps", child=serializers.DictField(), read_only=True)
+    accuracy = serializers.FloatField(source="training.accuracy", read_only=True, allow_null=True)
+    loss = serializers.FloatField(source="training.loss", read_only=True, allow_null=True)
+    creator = serializers.CharField(source="creator.username", read_only=True, default=None)
+    status = serializers.ChoiceField(choices=DeploymentVersion.Status.choices, read_only=True)
+    error = NullIfBlank(read_only=True, allow_null=True)
+
+    class Meta:
+        model = DeploymentVersion
+        fields = (
+            "number",
+            "training",
+            "training_name",
+            "job",
+            "algorithm",
+            "model_file",
+            "preprocess",
+            "preprocessing",
+            "accuracy",
+            "loss",
+            "creator",
+            "status",
+            "error",
+            "created_at",
+            "activated_at",
+        )
+        read_only_fields = fields
+
+
+class ModelChangeSerializer(serializers.Serializer[Any]):
+    training = serializers.IntegerField(min_value=1, help_text="of the same project, and with the same kind of input")
+    model_file = serializers.CharField(max_length=600, required=False, help_text="one of the training's model_files")
+    preprocess = serializers.BooleanField(
+        default=False, help_text="apply the preprocessing of the training's images to requests"
+    )
+
+
+class DifferenceSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
+class RollbackSerializer(serializers.Serializer[Any]):
+    version = serializers.IntegerField(
+        min_value=1, required=False, help_text="its number; left out: the one that served before"
+    )
 
 
 class TokenTextSerializer(serializers.Serializer[Any]):
@@ -206,6 +269,9 @@ class PredictionJobSerializer(WorkSerializer):
     deployment = serializers.IntegerField(source="deployment_id", min_value=1)
     data = serializers.IntegerField(source="data_id", min_value=1)  # type: ignore[assignment]
     project = serializers.IntegerField(source="deployment.project_id", read_only=True)
+    version = serializers.IntegerField(
+        source="version.number", read_only=True, help_text="of the deployment, that it predicts with"
+    )
     creator = serializers.CharField(source="creator.username", read_only=True, default=None)
     path = serializers.CharField(read_only=True)
     run_time_s = serializers.FloatField(read_only=True, allow_null=True)
@@ -216,6 +282,7 @@ class PredictionJobSerializer(WorkSerializer):
             "id",
             "project",
             "deployment",
+            "version",
             "data",
             "name",
             "description",

@@ -14,8 +14,10 @@ class DeploymentTable(SiteTable):
     name = named()
     status = cell("deployments/status", verbose_name=_("Status"))
     address = cell("deployments/address", verbose_name=_("Address"), orderable=False)
-    training = cell("deployments/model", verbose_name=_("Model"), order_by="training__name", attrs=TEXT)
-    accuracy = cell("deployments/accuracy", verbose_name=_("Result"), order_by="training__accuracy", attrs=NUMBER)
+    training = cell("deployments/model", verbose_name=_("Model"), order_by="version__training__name", attrs=TEXT)
+    accuracy = cell(
+        "deployments/accuracy", verbose_name=_("Result"), order_by="version__training__accuracy", attrs=NUMBER
+    )
     creator = created_by()
     created_at = moment(_("Created"))
     actions = row_actions("deployments/actions")
@@ -60,6 +62,6 @@ class RowPredictionTable(SiteTable):
 
 def prediction_table(job: PredictionJob, rows: PredictionQuerySet) -> SiteTable:
     """The predictions of a job with the columns that there is something in."""
-    if not job.deployment.takes_tables:
+    if not job.version.takes_tables:
         return PredictionTable(rows)
-    return RowPredictionTable(rows, exclude=CLASS_COLUMNS if job.deployment.is_regression else ("value",))
+    return RowPredictionTable(rows, exclude=CLASS_COLUMNS if job.version.is_regression else ("value",))

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from deployments import prediction_views, views
+from deployments import prediction_views, version_views, views
 
 app_name = "deployments"
 urlpatterns = [
@@ -19,6 +19,11 @@ urlpatterns = [
     path("deployments/<int:pk>/stop/", views.deployment_stop, name="stop"),
     path("deployments/<int:pk>/delete/", views.deployment_delete, name="delete"),
     path("deployments/<int:pk>/delete/preview/", views.delete_preview, name="delete-preview"),
+    path("deployments/<int:pk>/change/", version_views.model_change, name="change"),
+    path("deployments/<int:pk>/change/differences/", version_views.differences_fragment, name="differences-fragment"),
+    path("deployments/<int:pk>/versions/", version_views.versions_fragment, name="versions-fragment"),
+    path("deployments/<int:pk>/versions/<int:number>/rollback/", version_views.rollback, name="rollback"),
+    path("deployments/<int:pk>/versions/<int:number>/delete/", version_views.version_delete, name="version-delete"),
     path("deployments/<int:pk>/token/", views.token_show, name="token"),
     path("deployments/<int:pk>/rotate-token/", views.token_rotate, name="rotate-token"),
     path("deployments/<int:pk>/tokens/", views.token_create, name="token-create"),

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from datasets.models import Data
 from deployments.deploy import delete_deployment
-from deployments.models import Deployment, PredictionJob
+from deployments.models import Deployment, DeploymentVersion, PredictionJob
 from dlmodeler_site.access import User
 from dlmodeler_site.registry import MOST_DESCENDANTS, Dependant, LineageNode
 from dlmodeler_site.work.models import ACTIVE
@@ -18,30 +18,37 @@ from projects.models import Project
 
 def in_use_by(row: Model) -> Iterator[Dependant]:
     """What stands in the way of deleting `row`."""
+    deployments, versions = Deployment.objects.none(), DeploymentVersion.objects.none()
+    jobs = PredictionJob.objects.none()
     match row:
         case Project():
             deployments = row.deployments.exclude(status=Deployment.Status.STOPPED)
             jobs = PredictionJob.objects.filter(deployment__project=row, status__in=ACTIVE)
         case Job():
-            deployments, jobs = Deployment.objects.filter(training__job=row), PredictionJob.objects.none()
+            versions = DeploymentVersion.objects.filter(training__job=row)
         case Training():
-            deployments, jobs = row.deployments.all(), PredictionJob.objects.none()
+            versions = row.deployment_versions.all()
         case Deployment():
-            deployments, jobs = Deployment.objects.none(), row.prediction_jobs.filter(status__in=ACTIVE)
-        case Data():
-            deployments, jobs = Deployment.objects.none(), row.prediction_jobs.all()
+            jobs = row.prediction_jobs.filter(status__in=ACTIVE)
+        case Data() | DeploymentVersion():
+            jobs = row.prediction_jobs.all()
         case _:
             return
     for name in deployments.values_list("name", flat=True):
         yield Dependant(_("deployment"), name)
+    for version in versions.select_related("deployment"):
+        if version.status == DeploymentVersion.Status.CURRENT:
+            yield Dependant(_("deployment"), version.deployment.name)
+        else:
+            yield Dependant(_("version of a deployment"), f"{version.deployment.name} ({version})")
     for name in jobs.values_list("name", flat=True):
         yield Dependant(_("prediction job"), name)
 
 
 def deployments_of_trainings(user: User, ids: list[int]) -> Iterator[tuple[int, LineageNode]]:
-    """The deployments of each training."""
-    deployments = Deployment.objects.visible_to(user).filter(training__in=ids).order_by("-pk")
-    for training_pk, *values in deployments.values_list("training", "pk", "name", "status")[:MOST_DESCENDANTS]:
+    """The deployments that serve each training's model."""
+    deployments = Deployment.objects.visible_to(user).filter(version__training__in=ids).order_by("-pk")
+    for training_pk, *values in deployments.values_list("version__training", "pk", "name", "status")[:MOST_DESCENDANTS]:
         yield training_pk, _node("deployment", "deployments:detail", *values)
 
 

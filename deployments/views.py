@@ -13,7 +13,7 @@ from deployments.addresses import address_of, serving_base
 from deployments.browse import job_nodes, model_nodes, training_nodes, training_of
 from deployments.forms import DeploymentForm, TokenForm
 from deployments.models import Deployment, DeploymentToken
-from deployments.pages import deployment_frame
+from deployments.pages import deployment_frame, preprocessing_of, version_rows
 from deployments.sample_rows import example_columns, example_row
 from deployments.tables import DeploymentTable
 from deployments.tokens import create_token, first_token, revoke_token, rotate_token, show_token
@@ -26,7 +26,7 @@ from jobs.models import Training
 from projects.models import Project
 from projects.pages import frame
 
-DEPLOYMENTS = Deployment.objects.select_related("project", "training__job", "creator")
+DEPLOYMENTS = Deployment.objects.select_related("project", "version__training__job", "next_version", "creator")
 
 
 @login_required
@@ -35,7 +35,7 @@ def deployment_list(request: HttpRequest, project_pk: int) -> HttpResponse:
     """The deployments of a project."""
     project = get_visible(Project.objects.all(), request.user, pk=project_pk)
     rows = DEPLOYMENTS.visible_to(request.user).filter(project=project)
-    found = searched(rows, request, fields=("name", "description", "training__name"))
+    found = searched(rows, request, fields=("name", "description", "version__training__name"))
     context = frame(
         request, project, "deployments", is_searched=is_searched(request), serving_base=serving_base(request)
     )
@@ -73,7 +73,7 @@ def deployment_create(request: HttpRequest, project_pk: int) -> HttpResponse:
         form=form,
         training=training,
         model_file=chosen,
-        **_preprocessing(training_of(project, chosen)),
+        **preprocessing_of(training_of(project, chosen)),
     )
     return render(request, "deployments/create.html", context)
 
@@ -84,7 +84,7 @@ def preprocessing_fragment(request: HttpRequest, project_pk: int) -> HttpRespons
     """The preprocessing that can be connected, for the model file that was chosen."""
     project = get_visible(Project.objects.all(), request.user, pk=project_pk)
     training = training_of(project, request.GET.get("model_file", ""))
-    return render(request, "deployments/_preprocessing.html", {"project": project, **_preprocessing(training)})
+    return render(request, "deployments/_preprocessing.html", {"project": project, **preprocessing_of(training)})
 
 
 @login_required
@@ -111,7 +111,8 @@ def deployment_detail(request: HttpRequest, pk: int) -> HttpResponse:
         tokens=deployment.tokens.select_related("creator"),
         token_form=TokenForm(),
         prediction_count=deployment.prediction_jobs.count(),
-        steps=described_steps(deployment.steps),
+        versions=version_rows(deployment),
+        steps=described_steps(deployment.version.steps),
         **_example(deployment),
     )
     return render(request, "deployments/detail.html", context)
@@ -241,11 +242,6 @@ def _tokens(request: HttpRequest, deployment: Deployment, form: TokenForm, text:
     answer = render(request, "deployments/_tokens.html", context)
     answer["Cache-Control"] = "no-store"
     return answer
-
-
-def _preprocessing(training: Training | None) -> dict[str, object]:
-    steps = deploy.preprocessing_steps(training) if training else []
-    return {"chosen_training": training, "reads_tables": deploy.reads_tables(training), "steps": described_steps(steps)}
 
 
 def _back(request: HttpRequest, deployment: Deployment) -> HttpResponse:

@@ -22,8 +22,9 @@ class TrainingQuerySet(ScopedQuerySet):
     to_project = "job__project"
 
     def with_deployed(self) -> Self:
-        """Adds `deployed`: whether a deployment serves its model (the app above gives the relation its name)."""
-        return self.annotate(deployed=models.Count("deployments", distinct=True)).order_by("-created_at", "-pk")
+        """Adds `deployed`: whether a deployment serves its model (the app above names the relations)."""
+        deployed = models.Count("deployment_versions__serving", distinct=True)
+        return self.annotate(deployed=deployed).order_by("-created_at", "-pk")
 
 
 @audited(exclude_fields=(*STATE_OF_WORK, "accuracy", "loss", "labels", "result_metrics", "record_of_run", "estimate"))

@@ -13,6 +13,7 @@ from deployments.models import Deployment, PredictionJob
 from dlmodeler_site.work.models import Status
 from jobs.models import Job, JobInput, Training
 from tests.cast import Cast, api, make_cast, make_dataset
+from tests.deployments.parts import deployment_row
 
 pytestmark = pytest.mark.django_db
 
@@ -44,7 +45,7 @@ def train(cast: Cast, data: Data, name: str, **values: Any) -> Training:
 
 
 def deploy(cast: Cast, training: Training, name: str) -> Deployment:
-    return Deployment.objects.create(project=cast.project, training=training, name=name, status="active")
+    return deployment_row(training, name=name, status="active")
 
 
 @pytest.fixture
@@ -54,7 +55,9 @@ def raw(cast: Cast) -> Data:
     flipped = make(raw, "flipped")
     make(flipped, "gray")
     deployment = deploy(cast, train(cast, flipped, "first", accuracy=0.8412), "served")
-    PredictionJob.objects.create(deployment=deployment, data=raw, name="all", slug="all", status=Status.RUNNING)
+    PredictionJob.objects.create(
+        deployment=deployment, version=deployment.version, data=raw, name="all", slug="all", status=Status.RUNNING
+    )
     return raw
 
 
@@ -78,7 +81,8 @@ def test_the_api_answers_ancestors_and_descendants(cast: Cast, raw: Data) -> Non
 
 def test_a_prediction_job_is_with_its_data_where_its_deployment_is_not(cast: Cast, raw: Data) -> None:
     tested = make(None, "tested", raw.dataset)
-    PredictionJob.objects.create(deployment=Deployment.objects.get(), data=tested, name="new", slug="new")
+    deployment = Deployment.objects.get()
+    PredictionJob.objects.create(deployment=deployment, version=deployment.version, data=tested, name="new", slug="new")
     answer = api(cast.bob).get(reverse("api-data-lineage", args=[tested.pk])).json()
     assert [(node["name"], node["detail"]) for node in answer["descendants"]] == [("new", "served")]
 
@@ -128,7 +132,9 @@ def test_the_queries_do_not_grow(cast: Cast, raw: Data, count: int, django_asser
         above = make(above, f"d{number}")
         training = train(cast, above, f"t{number}")
         deployment = deploy(cast, training, f"s{number}")
-        PredictionJob.objects.create(deployment=deployment, data=above, name=f"p{number}", slug=f"p{number}")
+        PredictionJob.objects.create(
+            deployment=deployment, version=deployment.version, data=above, name=f"p{number}", slug=f"p{number}"
+        )
     data = Data.objects.select_related("dataset").get(pk=raw.pk)
     with django_assert_num_queries(5):
         lineage_of(data, cast.bob)

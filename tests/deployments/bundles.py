@@ -9,7 +9,7 @@ import numpy as np
 from jobs.bundles.conversion import import_openvino
 
 SIZE_PX = 16
-LABELS = [
+LABELS: list[dict[str, Any]] = [
     {"label": 10, "class_name": "red"},
     {"label": 20, "class_name": "green"},
     {"label": 30, "class_name": None},
@@ -31,15 +31,18 @@ def describe(path: Path, **changes: Any) -> Path:
     return path
 
 
-def make_bundle(path: Path, *, scale: float = 1 / 16) -> Path:
-    """A bundle whose classes are the colours: softmax of the mean of each channel times `scale`."""
+def make_bundle(path: Path, *, scale: float = 1 / 16, **changes: Any) -> Path:
+    """A bundle whose classes are the colours: softmax of the mean of each channel times `scale`.
+
+    `changes` are of `bundle.json`.
+    """
     openvino = import_openvino()
     from openvino import opset13 as ops
 
     images = ops.parameter([-1, SIZE_PX, SIZE_PX, 3], np.uint8, name="images")
     means = ops.reduce_mean(ops.convert(images, "f32"), np.array([1, 2]))
     probabilities = ops.softmax(ops.multiply(means, np.float32(scale)), 1)
-    describe(path)
+    describe(path, **changes)
     (path / "engine").mkdir()
     openvino.save_model(
         openvino.Model([probabilities], [images]), path / "engine" / "model.xml", compress_to_fp16=False

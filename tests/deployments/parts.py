@@ -12,8 +12,9 @@ from typing import Any
 from datasets.models import Data
 from deployments import authentication
 from deployments.deploy import create_deployment
-from deployments.models import Deployment
+from deployments.models import Deployment, DeploymentVersion
 from deployments.servers import ModelServers, Timing
+from deployments.sockets import client_of
 from deployments.tokens import first_token, show_token
 from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import Status
@@ -25,7 +26,9 @@ RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
 QUICK = Timing(backoff_first_s=0.05, backoff_max_s=0.1, health_every_s=0.2)
 
 
-def make_training(cast: Cast, folder: Path, *, images: Data | None = None, name: str = "colours") -> Training:
+def make_training(
+    cast: Cast, folder: Path, *, images: Data | None = None, name: str = "colours", **described: Any
+) -> Training:
     """A completed training whose bundle answers 10 for red, 20 for green and 30 for blue images."""
     job, _made = Job.objects.get_or_create(
         project=cast.project, name="classify", slug="classify", algorithm="image_classification"
@@ -43,7 +46,7 @@ def make_training(cast: Cast, folder: Path, *, images: Data | None = None, name:
     )
     training.export_key = f"{training.files_key}/export/1700000000"
     training.save()
-    workspace().put_tree(training.export_key, make_bundle(folder / name))
+    workspace().put_tree(training.export_key, make_bundle(folder / name, **described))
     return training
 
 
@@ -63,6 +66,22 @@ def make_table_training(cast: Cast, bundle: Path, *, name: str = "fruit", **valu
 def deploy(cast: Cast, folder: Path, **options: Any) -> Deployment:
     training = options.pop("training", None) or make_training(cast, folder)
     return create_deployment(training, name=options.pop("name", "deploy-cpu"), creator=cast.alice, **options)
+
+
+def deployment_row(training: Training, *, name: str = "deployment", **values: Any) -> Deployment:
+    """The rows of a deployment and its version, without a bundle that could be served."""
+    deployment = Deployment.objects.create(project=training.job.project, name=name, **values)
+    deployment.version = DeploymentVersion.objects.create(
+        deployment=deployment, number=1, training=training, bundle_key="a/b"
+    )
+    deployment.save()
+    return deployment
+
+
+def ask(deployment: Deployment, image: bytes) -> int:
+    """The label that the model server of the version that serves gives the image."""
+    client = client_of(deployment.pk, deployment.version.number)
+    return int(client.predict([image])["predictions"][0]["label"])
 
 
 def token_of(deployment: Deployment) -> str:
@@ -98,7 +117,7 @@ def activate(servers: ModelServers, deployment: Deployment) -> None:
     until(servers, lambda: is_in(deployment, Deployment.Status.ACTIVE))
 
 
-def spoil(deployment: Deployment) -> None:
-    """Make its bundle unservable."""
-    path = workspace().local_tree(deployment.bundle_key) / "bundle.json"
+def spoil(bundle_key: str) -> None:
+    """Make the bundle unservable."""
+    path = workspace().local_tree(bundle_key) / "bundle.json"
     path.write_text(json.dumps({"schema": 99}))

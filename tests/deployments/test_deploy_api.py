@@ -82,7 +82,7 @@ def test_a_training_without_a_model_is_refused(cast: Cast, training: Training) -
 
 
 def test_a_damaged_bundle_is_refused(cast: Cast, training: Training, tmp_path: Path) -> None:
-    spoil(Deployment(bundle_key=training.export_key))
+    spoil(training.export_key)
     assert create(cast, training).json()["reason"] == "model_damaged"
 
 
@@ -173,13 +173,13 @@ def test_strangers_see_nothing_and_viewers_change_nothing(cast: Cast, tmp_path: 
         assert getattr(api(cast.bob), method)(path, {"name": "x"}).status_code == 403, path
     assert api(cast.charlie).get(url).status_code == 404
     assert api(cast.charlie).get(URL).json()["count"] == 0
-    assert api(cast.charlie).post(URL, {"training": deployment.training_id, "name": "x"}).status_code == 404
-    assert api(cast.bob).post(URL, {"training": deployment.training_id, "name": "x"}).status_code == 403
+    assert api(cast.charlie).post(URL, {"training": deployment.version.training_id, "name": "x"}).status_code == 404
+    assert api(cast.bob).post(URL, {"training": deployment.version.training_id, "name": "x"}).status_code == 403
 
 
 def test_what_is_deployed_is_in_use_and_is_counted(cast: Cast, tmp_path: Path) -> None:
     deployment = deploy(cast, tmp_path)
-    for row in (deployment.training, deployment.training.job, cast.project):
+    for row in (deployment.version.training, deployment.version.training.job, cast.project):
         assert "deploy-cpu" in " ".join(map(str, dependants(row)))
     assert counts([cast.project.pk])["deployments"] == {cast.project.pk: 1}
     Deployment.objects.update(status=Deployment.Status.STOPPED)

@@ -58,7 +58,7 @@ def test_the_number_of_queries_does_not_grow_with_the_list(
     cast: Cast, deployment: Deployment, tmp_path: Path, django_assert_max_num_queries: Any
 ) -> None:
     for number in range(8):
-        deploy(cast, tmp_path, training=deployment.training, name=f"d{number}")
+        deploy(cast, tmp_path, training=deployment.version.training, name=f"d{number}")
     erin = client(cast.erin)
     with django_assert_max_num_queries(8):
         assert erin.get(reverse("deployments:list", args=[cast.project.pk])).status_code == 200
@@ -122,7 +122,7 @@ def test_details_have_the_originals_facts_but_not_the_token(cast: Cast, deployme
         "Accuracy 0.84 · Loss 0.47",
         f"http://testserver:8001/d/{deployment.pk}/predict",
         "input=@image.jpg",
-        deployment.model_file,
+        deployment.version.model_file,
     ):
         assert shown in text, shown
     assert token not in text
@@ -205,9 +205,9 @@ def test_a_prediction_is_made_after_a_look_at_samples(cast: Cast, deployment: De
 
 def test_results_are_shown_filtered_and_downloaded(cast: Cast, deployment: Deployment) -> None:
     data = make_data(make_dataset(cast.project), [("red.png", png(RED)), ("blue.png", png(BLUE))])
-    job = PredictionJob.objects.create(deployment=deployment, data=data, name="p", slug="p", status=Status.QUEUED)
-    job.bundle_key = deployment.bundle_key
-    job.save()
+    job = PredictionJob.objects.create(
+        deployment=deployment, data=data, name="p", slug="p", version=deployment.version, status=Status.QUEUED
+    )
     run_work(job)
     text = page(cast.bob, "prediction", job.pk)
     assert "red.png" in text

@@ -17,7 +17,7 @@ from PIL import Image
 
 from deployments import authentication
 from deployments.deploy import start_deployment, stop_deployment
-from deployments.models import Deployment, DeploymentToken
+from deployments.models import Deployment, DeploymentToken, DeploymentVersion
 from deployments.modelserver.protocol import MAX_IMAGE_BYTES
 from deployments.tokens import create_token, revoke_token, rotate_token
 from tests.cast import make_cast, png
@@ -83,7 +83,7 @@ def test_json_on_request_has_names_and_probabilities(site: Site, asked: dict[str
     assert body["model"] == {
         "name": "colours",
         "algorithm": "image_classification",
-        "version": "1700000000",
+        "version": 1,
         "deployment": site.deployment.pk,
     }
 
@@ -115,7 +115,7 @@ def test_metadata(site: Site) -> None:
     answer = site.client.get(f"/d/{site.deployment.pk}/metadata", headers={"token": site.token})
     assert answer.json()["input"] == {"kind": "image", "shape": [None, 16, 16, 3], "dtype": "uint8"}
     assert answer.json()["labels"][0] == {"label": 10, "class_name": "red"}
-    assert answer.json()["model"]["version"] == "1700000000"
+    assert answer.json()["model"]["version"] == 1
 
 
 def test_both_headers_carry_the_token(site: Site) -> None:
@@ -123,7 +123,7 @@ def test_both_headers_carry_the_token(site: Site) -> None:
 
 
 def test_a_wrong_empty_or_another_deployments_token_is_401_and_so_is_a_session(site: Site, tmp_path: Path) -> None:
-    other = deploy(site.cast, tmp_path, training=site.deployment.training, name="other")
+    other = deploy(site.cast, tmp_path, training=site.deployment.version.training, name="other")
     site.client.force_login(site.cast.alice)
     for wrong in ("", "wrong", "\udcff", token_of(other)):
         answer = site.send(png(RED), token=wrong)
@@ -240,7 +240,7 @@ def test_a_deployment_that_does_not_run_is_503_with_the_reason(tmp_path: Path) -
 def test_the_connected_preprocessing_is_applied(tmp_path: Path) -> None:
     site = Site(tmp_path)
     # Only the left, red part of a mostly blue image remains in sight.
-    Deployment.objects.update(preprocess=True, steps=[{"op": "translate", "x_percent": 70, "y_percent": 0}])
+    DeploymentVersion.objects.update(preprocess=True, steps=[{"op": "translate", "x_percent": 70, "y_percent": 0}])
     image = Image.new("RGB", (40, 40), BLUE)
     image.paste(RED, (0, 0, 12, 40))
     buffer = io.BytesIO()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from datasets.models import Data
-from deployments.models import Deployment, PredictionJob
+from deployments.models import Deployment, DeploymentVersion, PredictionJob
 from dlmodeler_site.registry import dependants
 from dlmodeler_site.sentences import to_json
 from dlmodeler_site.storage import workspace
@@ -103,7 +103,7 @@ def test_a_file_that_cannot_be_predicted_is_listed_and_harms_no_other(
 
 def test_the_deployments_preprocessing_goes_over_the_files(cast: Cast, deployment: Deployment, data: Data) -> None:
     # All that remains in sight is what lies right of the edge: nothing, which is black, and no colour wins by far.
-    Deployment.objects.update(preprocess=True, steps=[{"op": "translate", "x_percent": 100, "y_percent": 0}])
+    DeploymentVersion.objects.update(preprocess=True, steps=[{"op": "translate", "x_percent": 100, "y_percent": 0}])
     job = completed(cast, deployment, data)
     assert {round(row.probability or 0, 2) for row in job.predictions.all()} == {0.33}
 

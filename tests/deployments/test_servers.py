@@ -14,13 +14,13 @@ import pytest
 from deployments.deploy import delete_deployment, start_deployment, stop_deployment
 from deployments.models import Deployment
 from deployments.servers import Timing
-from deployments.sockets import client_of, socket_path
+from deployments.sockets import socket_path
 from dlmodeler_site.sentences import to_json
 from dlmodeler_site.storage import workspace
 from tests.broken_network import Hanging
 from tests.cast import Cast, make_cast, png
 from tests.ceph import Ceph
-from tests.deployments.parts import QUICK, RED, activate, deploy, is_in, keeper, make_training, spoil, until
+from tests.deployments.parts import QUICK, RED, activate, ask, deploy, is_in, keeper, make_training, spoil, until
 
 pytestmark = pytest.mark.django_db
 Status = Deployment.Status
@@ -44,19 +44,19 @@ def test_a_deployment_starts_answers_stops_and_starts_again(cast: Cast, tmp_path
     with keeper() as servers:
         activate(servers, deployment)
         assert deployment.active_at
-        assert client_of(deployment.pk).predict([png(RED)])["predictions"][0]["label"] == 10
+        assert ask(deployment, png(RED)) == 10
         pid = servers.pid_of(deployment)
         assert pid
 
         stop_deployment(deployment)
         until(servers, lambda: is_in(deployment, Status.STOPPED))
         assert not is_alive(pid)
-        assert not socket_path(deployment.pk).exists()
+        assert not socket_path(deployment.pk, 1).exists()
 
         start_deployment(deployment)
         assert deployment.status == Status.STARTING
         activate(servers, deployment)
-        assert client_of(deployment.pk).predict([png(RED)])["predictions"][0]["label"] == 10
+        assert ask(deployment, png(RED)) == 10
 
 
 def test_a_killed_model_server_comes_back_by_itself(cast: Cast, tmp_path: Path) -> None:
@@ -72,16 +72,16 @@ def test_a_killed_model_server_comes_back_by_itself(cast: Cast, tmp_path: Path) 
         assert cause["template"] == "it was ended by signal %(number)s (%(name)s)"
         activate(servers, deployment)
         assert deployment.error == ""
-        assert client_of(deployment.pk).predict([png(RED)])["predictions"][0]["label"] == 10
+        assert ask(deployment, png(RED)) == 10
 
 
 def test_what_cannot_be_served_fails_with_the_cause_and_can_be_started_again(cast: Cast, tmp_path: Path) -> None:
     deployment = deploy(cast, tmp_path)
-    spoil(deployment)
+    spoil(deployment.version.bundle_key)
     with keeper(Timing(backoff_first_s=0.01, max_crashes=2)) as servers:
         until(servers, lambda: is_in(deployment, Status.FAILED))
         assert "schema 1 was expected, 99 was received" in deployment.error
-        assert str(workspace().local_tree(deployment.bundle_key)) not in deployment.error
+        assert str(workspace().local_tree(deployment.version.bundle_key)) not in deployment.error
         stored = to_json(deployment.error)
         assert stored["template"] == "The model server ended %(count)s times in a row: %(cause)s"
         assert stored["values"]["cause"]["values"] == {"expected": 1, "received": "99"}
@@ -100,7 +100,7 @@ def test_a_deleted_deployment_leaves_no_process(cast: Cast, tmp_path: Path) -> N
     deployment = deploy(cast, tmp_path)
     with keeper() as servers:
         activate(servers, deployment)
-        pid, path = servers.pid_of(deployment), socket_path(deployment.pk)
+        pid, path = servers.pid_of(deployment), socket_path(deployment.pk, 1)
         assert pid
         delete_deployment(deployment)
         until(servers, lambda: not is_alive(pid))
@@ -149,7 +149,7 @@ def test_a_bundle_that_cannot_be_fetched_is_fetched_later(
         assert "operator" in deployment.error
         ceph.use_as_workspace(settings, bucket_name=bucket)
         activate(servers, deployment)
-        assert client_of(deployment.pk).predict([png(RED)])["predictions"][0]["label"] == 10
+        assert ask(deployment, png(RED)) == 10
 
 
 def test_a_storage_that_hangs_keeps_no_other_deployment_waiting(
@@ -161,7 +161,7 @@ def test_a_storage_that_hangs_keeps_no_other_deployment_waiting(
     here, elsewhere = [
         deploy(cast, tmp_path, training=make_training(cast, tmp_path, name=name), name=name) for name in ("here", "far")
     ]
-    workspace().local_tree(here.bundle_key)
+    workspace().local_tree(here.version.bundle_key)
     with Hanging(ceph.endpoint) as bucket_that_hangs, keeper() as servers:
         ceph.use_as_workspace(settings, bucket_name=bucket, endpoint_url=bucket_that_hangs.url)
         activate(servers, here)
@@ -231,11 +231,12 @@ _KEEPER_THAT_IS_KILLED = """
 import django, os, time
 os.environ["DJANGO_SETTINGS_MODULE"] = "dlmodeler_site.settings"
 django.setup()
-from deployments.models import Deployment
+from deployments.models import Deployment, DeploymentVersion
 from deployments.servers import ModelServers, Server, _open_log
 servers = ModelServers()
-deployment = Deployment(pk=999999, bundle_key="none", status="starting")
-deployment_server = Server(deployment, _open_log(deployment.pk))
+deployment = Deployment(pk=999999, status="starting")
+version = DeploymentVersion(pk=999999, deployment=deployment, number=1, bundle_key="none")
+deployment_server = Server(deployment, version, _open_log(deployment.pk, version.number))
 servers._start_when_due(deployment_server)
 print(deployment_server.process.pid, flush=True)
 time.sleep(60)

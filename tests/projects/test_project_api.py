@@ -2,13 +2,14 @@
 
 import pytest
 
-from deployments.models import Deployment, PredictionJob
+from deployments.models import PredictionJob
 from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import Status
 from jobs.models import Job, JobInput, Training
 from projects.models import Project
 from projects.trash import purge
 from tests.cast import api, make_cast, make_data, make_dataset, make_user, png
+from tests.deployments.parts import deployment_row
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/projects/"
@@ -98,11 +99,14 @@ def test_deleting_a_project_deletes_all_that_is_in_it() -> None:
     job = Job.objects.create(project=cast.project, name="job", slug="job")
     JobInput.objects.create(job=job, name="images", data=data)
     training = Training.objects.create(job=job, name="training", slug="training", status=Status.COMPLETED)
-    deployment = Deployment.objects.create(
-        project=cast.project, training=training, name="deployment", wanted="stopped", status="stopped"
-    )
+    deployment = deployment_row(training, wanted="stopped", status="stopped")
     PredictionJob.objects.create(
-        deployment=deployment, data=data, name="prediction", slug="prediction", status=Status.COMPLETED
+        deployment=deployment,
+        version=deployment.version,
+        data=data,
+        name="prediction",
+        slug="prediction",
+        status=Status.COMPLETED,
     )
     thumbnail = data.files.get().thumbnail_key
     assert workspace().exists(thumbnail)

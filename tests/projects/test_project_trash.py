@@ -24,6 +24,7 @@ from projects import trash
 from projects.members import create_project
 from projects.models import Project
 from tests.cast import Cast, api, make_cast, make_data, make_dataset, png
+from tests.deployments.parts import deployment_row
 
 pytestmark = pytest.mark.django_db
 
@@ -42,7 +43,7 @@ def browser(user: object) -> Client:
 def make_deployment(cast: Cast, **values: Any) -> Deployment:
     job = Job.objects.create(project=cast.project, name="job", slug="job")
     training = Training.objects.create(job=job, name="training", slug="training", status=Status.COMPLETED)
-    return Deployment.objects.create(project=cast.project, training=training, name="deployment", **values)
+    return deployment_row(training, **values)
 
 
 def test_a_deleted_project_is_seen_by_nobody_and_comes_back_whole(cast: Cast) -> None:

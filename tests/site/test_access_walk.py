@@ -11,13 +11,14 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from datasets.models import Connection, Data, Export, File, Recipe
 from datasets.trash import delete_data, delete_dataset
-from deployments.models import Deployment, DeploymentToken, PredictionJob
+from deployments.models import DeploymentToken, PredictionJob
 from dlmodeler_site.access import Role
 from dlmodeler_site.work.models import Status
 from jobs.models import Download, Estimate, Evaluation, Job, JobInput, Training
 from projects.members import Member, create_project
 from projects.trash import delete_project
 from tests.cast import Cast, make_cast, make_dataset
+from tests.deployments.parts import deployment_row
 
 pytestmark = pytest.mark.django_db
 
@@ -92,12 +93,15 @@ def keys(cast: Cast) -> dict[str, Any]:
     estimate = Estimate.objects.create(job=job, status=Status.COMPLETED, seconds=1)
     evaluation = Evaluation.objects.create(training=training, status=Status.COMPLETED)
     download = Download.objects.create(training=training, format="onnx", status=Status.COMPLETED)
-    deployment = Deployment.objects.create(
-        project=cast.project, training=training, name="deployment", wanted="stopped", status="stopped"
-    )
+    deployment = deployment_row(training, wanted="stopped", status="stopped")
     token = DeploymentToken.objects.create(deployment=deployment, name="first", digest="0" * 64, ciphertext=b"")
     prediction_job = PredictionJob.objects.create(
-        deployment=deployment, data=data, name="prediction", slug="prediction", status=Status.COMPLETED
+        deployment=deployment,
+        version=deployment.version,
+        data=data,
+        name="prediction",
+        slug="prediction",
+        status=Status.COMPLETED,
     )
     connection = Connection.objects.create(project=cast.project, name="store", access_key="x", ciphertext=b"")
     export = Export.objects.create(data=data, connection=connection, prefix="a/", status=Status.COMPLETED)
@@ -137,6 +141,7 @@ def keys(cast: Cast) -> dict[str, Any]:
         "<slug:ids>": "data/runs",  # what is asked of TensorBoard
         "deployment": deployment.pk,
         "deployments": deployment.pk,
+        "versions": deployment.version.number,
         "token": token.pk,
         "tokens": token.pk,
         "prediction": prediction_job.pk,

@@ -20,6 +20,7 @@ from jobs.models import Download, EpochMetrics, Estimate, Evaluation, Job, JobIn
 from projects import trash
 from projects.models import Project
 from tests.cast import make_cast, make_data, make_dataset, make_user, png
+from tests.deployments.parts import deployment_row
 
 OURS = ("dlmodeler_site", "projects", "datasets", "jobs", "deployments")
 MODELS = [model for app in OURS for model in apps.get_app_config(app).get_models()]
@@ -37,8 +38,10 @@ def rows(db: None) -> list[Model]:
     job = Job.objects.create(project=cast.project, name="scenes", slug="scenes", creator=cast.alice)
     JobInput.objects.create(job=job, name="images", data=data)
     training = Training.objects.create(job=job, name="first", slug="first")
-    deployment = Deployment.objects.create(project=cast.project, training=training, name="live", bundle_key="a/b")
-    predicted = PredictionJob.objects.create(deployment=deployment, data=data, name="p", slug="p", bundle_key="a/b")
+    deployment = deployment_row(training, name="live")
+    predicted = PredictionJob.objects.create(
+        deployment=deployment, version=deployment.version, data=data, name="p", slug="p"
+    )
     connection = Connection.objects.create(project=cast.project, name="bucket", access_key="AK", ciphertext=b"secret")
     return [
         cast.project,
@@ -56,6 +59,7 @@ def rows(db: None) -> list[Model]:
         Gpu.objects.create(name="0"),
         EpochMetrics.objects.create(training=training, epoch=1, attempt=1, time=timezone.now()),
         deployment,
+        deployment.version,
         DeploymentToken.objects.create(deployment=deployment, name="nightly", digest="0", ciphertext=b"secret"),
         predicted,
         Prediction.objects.create(prediction_job=predicted, file=data.files.get(), label=1),
