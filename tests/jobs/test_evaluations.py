@@ -180,6 +180,9 @@ def test_the_page_shows_matrix_mistakes_and_classes_and_a_cell_its_samples(
     assert "Measured on data that was held out" in page
     assert "True: red, predicted: blue: 2 (33 % of the class)" in page
     assert page.index("2.png") < page.index("0.png")
+    head, _tag, results = page.partition('id="evaluation"')
+    assert "cross entropy" not in head, "the head has the figures of the training"
+    assert "cross entropy" in results
     cell = browser.get(f"/evaluations/{evaluation.pk}/samples/?true=1&predicted=1").content.decode()
     assert "True: blue, predicted: blue" in cell
     assert cell.count("data-lightbox ") == 6
