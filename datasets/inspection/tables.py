@@ -61,7 +61,7 @@ def read_rows(source: Source) -> Iterator[tuple[int, list[str]]]:
         rows = csv.reader(file, delimiter=find_delimiter(source, encoding), strict=True)
         try:
             for row in rows:
-                if any(field.strip() for field in row):
+                if any(map(str.strip, row)):
                     yield rows.line_num, row
         except csv.Error as error:
             raise TableError(

@@ -146,6 +146,7 @@ def repeated_rows(rows: Collection[LabelRow], where: Callable[[LabelRow], str]) 
         message,
         _("Nothing needs to be done; remove the repeated rows from the csv to be rid of this notice."),
         (Place(row.name, where(row)) for row in rows),
+        count=len(rows),
     )
 
 
@@ -224,6 +225,7 @@ def not_images(data_name: str, names: Collection[str]) -> Finding:
         message,
         _("Nothing needs to be done."),
         map(Place, names),
+        count=len(names),
     )
 
 
@@ -243,6 +245,7 @@ def equal_with_different_labels(
         message,
         _("Only one of the labels can be right: correct the wrong ones, or leave these images out."),
         _grouped(groups, labels),
+        count=values["images"],
         fix_action=action,
     )
 
@@ -264,6 +267,7 @@ def equal_images(groups: Sequence[Sequence[str]], labels: Mapping[str, str], act
             "make the model look better than it is. What is there twice counts twice."
         ),
         _grouped(groups, labels),
+        count=values["surplus"] + len(groups),
         fix_action=action,
     )
 

@@ -24,7 +24,9 @@ class LabelFiles:
     @classmethod
     def read(cls, data: Data, image_names: Collection[str]) -> LabelFiles:
         """Raises LabelError naming the file, when one is no table of labels."""
-        rows: list[LabelRow] = []
+        lines: list[int] = []
+        image_of: list[str] = []
+        labels: list[str] = []
         bad_rows: list[BadRow] = []
         names: list[str] = []
         starts: list[int] = []
@@ -36,12 +38,15 @@ class LabelFiles:
                 raise LabelError(joined(": ", [file.name, error.message]), reason=error.reason) from error
             names.append(file.name)
             starts.append(start)
-            rows += [row._replace(line=start + row.line) for row in table.rows]
+            lines += [start + line for line in table.lines] if start else table.lines
+            image_of += table.names
+            labels += table.labels
             bad_rows += [BadRow(start + row.line, row.received, row.problem) for row in table.bad_rows]
-            start += max((*(row.line for row in table.rows), *(row.line for row in table.bad_rows)), default=0)
+            start += max((*table.lines[-1:], *(row.line for row in table.bad_rows)), default=0)
         if not names:
             raise LabelError(_("“%(data)s” has no sound csv file.", data=data.name), reason="no_labels")
-        return cls(LabelTable(tuple(rows), tuple(bad_rows), has_header=False), tuple(names), tuple(starts))
+        table = LabelTable(lines, image_of, labels, tuple(bad_rows), has_header=False)
+        return cls(table, tuple(names), tuple(starts))
 
     def place(self, line: int) -> tuple[str, int]:
         """The file and the line in it."""

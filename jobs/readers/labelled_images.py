@@ -201,7 +201,7 @@ def _from_rows(images: ImageSet, files: LabelFiles, found: list[Finding]) -> dic
     """Match rows with images, add what is wrong with them to `found`, and answer image name -> label text."""
     match = match_labels(files.table, images.labels)
     # A row for a refused file is no surplus row: the file is told among the refused ones.
-    of_refused = match_labels(LabelTable(match.rows_without_image, (), has_header=False), images.refused)
+    of_refused = match_labels(LabelTable.of(match.rows_without_image), images.refused)
     is_whole = match.is_complete and not of_refused.rows_without_image
     action = None if is_whole else Mender(images, match.assigned, is_from_csv=True).labelled_ones()
     name = images.data.name
