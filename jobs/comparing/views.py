@@ -47,10 +47,13 @@ def compare(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_safe
 def compare_table(request: HttpRequest, pk: int) -> HttpResponse:
-    """The table alone, for polling and for its switch."""
+    """The table alone, for polling and for its switch (`?only=`), which the page's address follows."""
     job = _job(request, pk)
-    context = {"job": job, **_table(request, job, _trainings(request, job))}
-    return render(request, "jobs/_compare_table.html", context)
+    table = _table(request, job, _trainings(request, job))
+    answer = render(request, "jobs/_compare_table.html", table)
+    if request.htmx.trigger_name == "only":  # type: ignore[attr-defined]
+        answer["HX-Replace-Url"] = table["page_url"]
+    return answer
 
 
 @login_required
@@ -81,9 +84,9 @@ def _table(request: HttpRequest, job: Job, trainings: list[Training]) -> dict[st
             (training, _address("compare", job, (each for each in trainings if each != training), only=only))
             for training in trainings
         ],
+        "page_url": _address("compare", job, trainings, only=only),
         "table_url": _address("compare-table", job, trainings, only=only),
-        "switched_page_url": _address("compare", job, trainings, only=not only),
-        "switched_table_url": _address("compare-table", job, trainings, only=not only),
+        "whole_table_url": _address("compare-table", job, trainings, only=False),
     }
 
 
@@ -97,7 +100,6 @@ def _choices(job: Job, ticked: list[Training], request: HttpRequest) -> dict[str
         "has_more": len(found) > MOST_CHOICES,
         "least_compared": LEAST,
         "most_compared": MOST,
-        "only": request.GET.get("only", ""),
     }
 
 

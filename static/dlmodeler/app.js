@@ -294,5 +294,6 @@
       button.disabled = false;
     }
     document.querySelectorAll("form[data-require-filled]").forEach(updateSubmit);
+    document.querySelectorAll("[data-needs-selection]").forEach((button) => updateSelection(button.dataset.needsSelection));
   });
 })();

@@ -256,6 +256,9 @@
         },
         yAxis: {
           type: isLog ? "log" : "value",
+          // A logarithmic axis would go on to the next powers of ten.
+          min: isLog ? ({ min }) => (Number.isFinite(min) ? Number((0.9 * min).toPrecision(2)) : null) : undefined,
+          max: isLog ? ({ max }) => (Number.isFinite(max) ? Number((1.1 * max).toPrecision(2)) : null) : undefined,
           scale: true,
           splitNumber: 5,
           axisLabel: { color: INK, hideOverlap: true, formatter: format },

@@ -147,7 +147,11 @@ def test_only_what_differs_is_asked_for_by_the_address(cast: Cast) -> None:
         assert "Batch size" in everything
         assert "Batch size" not in differences
         assert row(differences, "Epochs") == ["3", "5"]
-        assert "only=differences" in everything, "the switch leads there"
+    switch = {"HX-Request": "true", "HX-Trigger-Name": "only"}
+    for query in ("", "&only=differences"):
+        answer = viewer.get(page_of(*trainings, name="compare-table") + query, headers=switch)
+        assert answer["HX-Replace-Url"] == page_of(*trainings) + query
+    assert "HX-Replace-Url" not in viewer.get(page_of(*trainings, name="compare-table"))
     same = finished(cast, "third", epochs=3)
     nothing = viewer.get(f"{page_of(trainings[0], same)}&only=differences").text
     assert "Nothing that is recorded differs" in nothing
