@@ -78,17 +78,18 @@ class Boards:
             BoardEnded: it did not answer, twice.
         """
         path = path.removeprefix("experiment/defaultExperimentId/")  # as its pages call what the address names
-        ids = "-".join(str(training.pk) for training in trainings)
-        for last in (False, True):  # it may end, for nobody looked, just as it is asked
-            try:
-                process = self._started(patience_s)
-                if path.startswith("data/"):
-                    self._tell(process, trainings)
-                return process.request(method, f"/experiment/{ids}/{path}", body=body, headers=headers)
-            except BoardEnded:
-                if last:
-                    raise
-        raise AssertionError
+
+        def asked() -> Answer:
+            process = self._started(patience_s)
+            if path.startswith("data/"):
+                self._tell(process, trainings)
+            ids = "-".join(str(training.pk) for training in trainings)
+            return process.request(method, f"/experiment/{ids}/{path}", body=body, headers=headers)
+
+        try:
+            return asked()
+        except BoardEnded:  # perhaps just as it was asked, for nobody had looked so long
+            return asked()
 
     def end(self) -> None:
         """End the process, if there is one."""
