@@ -23,6 +23,7 @@ from jobs.forms import InstanceForm, TrainingFormSet
 from jobs.instances import gpu_count
 from jobs.models import Job, Training
 from jobs.records.again import outcome
+from jobs.records.record import peak_memory_bytes
 from jobs.starting_values import starting_values
 from jobs.titles import titled_inputs
 from jobs.training_tabs import TABS, tab_of
@@ -158,7 +159,7 @@ def _state(training: Training) -> dict[str, Any]:
         "time_left": duration(progress.eta_seconds),
         "run_time": duration(training.run_time_s),
         "estimated_time": _beside(_("estimated %(value)s"), duration(estimate.get("seconds"))),
-        "memory_bytes": training.record_of_run.get("memory_bytes") or progress.memory_bytes,
+        "memory_bytes": peak_memory_bytes(training) or progress.memory_bytes,
         "estimated_memory": _beside(_("estimated %(value)s"), _size(estimate.get("memory_bytes"))),
         "waiting": waiting(training),
         "outcome": outcome(training),

@@ -30,8 +30,8 @@ class Figure:
         return self.second - self.first
 
     @property
-    def shown_difference(self) -> str:
-        return f"{self.difference:+.2g}"
+    def shown(self) -> str:
+        return f"{self.first:.6g} → {self.second:.6g} ({self.difference:+.2g})"
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,13 @@ class Outcome:
     others: tuple[AlignedSection, ...]
 
     @property
+    def unlike(self) -> list[Figure]:
+        """The numbers that are not equal to the last digit."""
+        return [figure for figure in self.figures if figure.difference]
+
+    @property
     def is_same(self) -> bool:
-        """Whether every number is equal to the last digit."""
-        return bool(self.figures) and all(figure.difference == 0 for figure in self.figures)
+        return bool(self.figures) and not self.unlike
 
 
 def run_again(user: User, training: Training, name: str = "") -> Training:

@@ -10,6 +10,7 @@ from django.db.models import Avg, Count, FloatField, Prefetch, Sum, prefetch_rel
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast
 from django.template.defaultfilters import filesizeformat
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
@@ -22,6 +23,15 @@ from jobs.titles import instance_text
 from jobs.watching.curves import metric_title, phase_title
 
 MOST_CLASSES = 20  # that a row spells out
+SHORT_HASH = 12  # characters that are shown of the hash of the code
+PACKAGES = {
+    "python": "Python",
+    "tensorflow": "TensorFlow",
+    "keras": "Keras",
+    "numpy": "NumPy",
+    "openvino": "OpenVINO",
+    "pillow": "Pillow",
+}
 
 
 @dataclass(frozen=True)
@@ -183,6 +193,9 @@ def _samples(record: Mapping[str, Any]) -> Iterator[Row]:
     if alike := record.get("kept_together"):
         shown = _("%(images)s in %(groups)s groups") % alike
         yield Row("samples.kept_together", _("Images that look alike, kept together"), alike, shown)
+    if alike := record.get("kept_together"):
+        shown = _("%(images)s images in %(groups)s groups") % alike
+        yield Row("kept_together", _("Alike, and kept on one side of the split"), alike, shown)
     if columns := record.get("columns"):
         value = [[each["name"], each["type"]] for each in columns]
         yield Row("columns", _("Columns"), value, _several(each["name"] for each in columns))
@@ -212,7 +225,7 @@ def _run(training: Training, stages: list[_Stage]) -> Iterator[Row]:
         done = sum(stage.epochs for stage in stages)
         yield Row("epochs", _("Epochs done"), done, str(done))
     if record.get("kept_epoch"):
-        yield Row("kept_epoch", _("Best epoch, which was kept"), record["kept_epoch"], str(record["kept_epoch"]))
+        yield Row("kept_epoch", _("Epoch whose weights were kept"), record["kept_epoch"], str(record["kept_epoch"]))
     yield from _measured(training, stages)
     if training.again_of_id:
         yield Row("again_of", _("Runs again"), training.again_of_id, str(training.again_of_id), compared=False)
@@ -226,8 +239,8 @@ def _measured(training: Training, stages: list[_Stage]) -> Iterator[Row]:
         ("finished_at", _("Finished")),
     ):
         if moment := getattr(training, name):
-            text = moment.isoformat(timespec="seconds")
-            yield Row(name, title, text, text, compared=False)
+            shown = f"{timezone.localtime(moment):%Y-%m-%d %H:%M:%S}"
+            yield Row(name, title, moment.isoformat(timespec="seconds"), shown, compared=False)
     if training.is_final and training.run_time_s is not None:
         yield _seconds("run_time", _("Run time, waiting included"), training.run_time_s)
     done = attempts(training)
@@ -235,7 +248,7 @@ def _measured(training: Training, stages: list[_Stage]) -> Iterator[Row]:
     if phases:
         yield _seconds("computing", _("Seconds of computing"), sum(phases.values()))
     for name, seconds in phases.items():
-        yield _seconds(f"seconds.{name}", phase_title(name), seconds)
+        yield _seconds(f"seconds.{name}", _("Phase “%(phase)s”") % {"phase": phase_title(name)}, seconds)
     for stage in stages:
         title = _("Epochs of “%(stage)s”") % {"stage": phase_title(stage.name)}
         yield _seconds(f"epochs.{stage.name}", title, stage.seconds)
@@ -243,8 +256,7 @@ def _measured(training: Training, stages: list[_Stage]) -> Iterator[Row]:
             title = _("Images per second of “%(stage)s”") % {"stage": phase_title(stage.name)}
             speed = round(stage.images_per_second, 1)
             yield Row(f"images_per_second.{stage.name}", title, speed, _text(speed), compared=False)
-    memory = max((each.get("memory_bytes", 0) for each in done), default=0)
-    if memory:
+    if memory := peak_memory_bytes(training):
         yield Row("memory_bytes", _("Peak memory"), memory, filesizeformat(memory), compared=False)
 
 
@@ -266,6 +278,11 @@ def attempts(training: Training) -> list[dict[str, Any]]:
     return [told[number] for number in sorted(told, key=int)]
 
 
+def peak_memory_bytes(training: Training) -> int:
+    """The most memory that the process of an attempt had; 0 before the first has ended."""
+    return max((each.get("memory_bytes", 0) for each in attempts(training)), default=0)
+
+
 def circumstances(training: Training) -> dict[str, Any]:
     """Code, packages and hardware of the newest attempt; empty before the first."""
     return next((each for each in reversed(attempts(training)) if "code" in each), {})
@@ -275,10 +292,9 @@ def code_rows(told: Mapping[str, Any]) -> Iterator[Row]:
     """The version of the code and the packages of some `circumstances`."""
     if code := told.get("code"):
         yield Row("version", _("Version"), code["version"], code["version"])
-        yield Row("sha256", _("SHA-256 of what computes"), code["sha256"], code["sha256"])
-    titles = {"python": "Python", "tensorflow": "TensorFlow", "keras": "Keras", "numpy": "NumPy"}
+        yield Row("sha256", _("SHA-256 of what computes"), code["sha256"], code["sha256"][:SHORT_HASH])
     for name, version in told.get("packages", {}).items():
-        yield Row(name, titles.get(name, name), version, version)
+        yield Row(name, PACKAGES.get(name, name), version, version)
 
 
 def hardware_rows(told: Mapping[str, Any]) -> Iterator[Row]:

@@ -1,5 +1,6 @@
 """The record of a training, and what differs between trainings."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +8,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone, translation
 
+from dlmodeler_site.compute.run_folder import RunFolder
+from jobs.algorithms.circumstances import circumstances
 from jobs.models import EpochMetrics, Job, Training
 from jobs.records.alignment import aligned, differences
 from jobs.records.record import Section, sections
@@ -125,6 +128,29 @@ def test_differences_are_named_and_aligned(job: Job) -> None:
         ("code", "tensorflow"): (("2.21.0", "2.22.0"), ("2.21.0", "2.22.0")),
         ("seed", "seed"): ((7, 8), ("7", "8")),
     }
+
+
+def test_every_attempt_keeps_what_it_ran_on_and_took(job: Job, tmp_path: Path) -> None:
+    training = Training.objects.create(job=job, name="first", slug="first", hyperparameters={"num_types": 2})
+    for attempt, version in ((1, "abc"), (2, "def")):
+        training.attempt = attempt
+        training.prepare(RunFolder.create(tmp_path / str(attempt), {}))
+        told = {
+            "type": "circumstances",
+            "time": 1.0,
+            **circumstances(),
+            "code": {"version": version, "sha256": version},
+        }
+        spent = {"type": "spent", "time": 2.0, "seconds": {"start": 2.0}, "memory_bytes": 100 * attempt}
+        for _again in range(2):  # events may come again after a crash
+            training.collect([told, spent])
+    training.refresh_from_db()
+    record = sections(training)
+    assert row(record, "run", "computing").value == 4.0
+    assert row(record, "run", "memory_bytes").value == 200
+    assert row(record, "code", "version").value == "def"
+    assert row(record, "code", "same_in_all_attempts").value is False
+    assert row(record, "data", "labels.files").value == 1
 
 
 def test_queries_do_not_grow_with_the_trainings(job: Job) -> None:
