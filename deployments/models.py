@@ -14,6 +14,7 @@ from dlmodeler_site.access import ScopedQuerySet
 from dlmodeler_site.audit import STATE_OF_WORK, audited
 from dlmodeler_site.compute.run_folder import RunFolder
 from dlmodeler_site.fields import SentenceField
+from dlmodeler_site.sentences import from_json
 from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import Work
 from jobs.models import InstanceKind, Training
@@ -210,6 +211,12 @@ class DeploymentVersion(models.Model):
     @property
     def model_file(self) -> str:
         return f"/mnt/{self.bundle_key}/saved_model.pb"
+
+    @property
+    def engine(self) -> dict[str, Any]:
+        """That of the bundle, and as it last ran: `fallback` says why that was another one."""
+        engine = {"fallback": "", **self.bundle_info.get("engine", {}), **self.bundle_info.get("running", {})}
+        return engine | {"fallback": from_json(engine["fallback"])}
 
     @property
     def model_info(self) -> dict[str, Any]:

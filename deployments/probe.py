@@ -14,8 +14,12 @@ from dlmodeler_site.sentences import Sentence as _
 ANY_SIZE_PX = 64  # where the network takes images of any size
 
 
-def probe(client: ModelServerClient, version: DeploymentVersion) -> None:
-    """Ask for one prediction, as users do. Raises ModelServerError where the answer is none that the model can give."""
+def probe(client: ModelServerClient, version: DeploymentVersion) -> dict[str, Any]:
+    """Ask for one prediction, as users do; answers the engine that gave it, as `/metadata` tells it.
+
+    Raises:
+        ModelServerError: the answer is none that the model can give.
+    """
     answer = _ask(client, version.bundle_info["input"])
     (prediction,) = answer["predictions"]
     if version.is_regression:
@@ -25,6 +29,8 @@ def probe(client: ModelServerClient, version: DeploymentVersion) -> None:
     if not sound:
         message = _("it answered %(answer)s, which its model cannot answer", answer=str(prediction)[:200])
         raise ModelServerError(message, reason="unsound_answer", status=500)
+    engine: dict[str, Any] = client.metadata()["engine"]
+    return engine
 
 
 def _ask(client: ModelServerClient, given: dict[str, Any]) -> dict[str, Any]:

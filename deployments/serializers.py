@@ -119,8 +119,7 @@ class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
 
     @extend_schema_field(serializers.DictField())
     def get_engine(self, deployment: Deployment) -> dict[str, Any]:
-        engine: dict[str, Any] = deployment.version.bundle_info.get("engine", {})
-        return engine
+        return deployment.version.engine
 
 
 class DeploymentCreateSerializer(serializers.Serializer[Any]):

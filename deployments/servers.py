@@ -35,7 +35,7 @@ from dlmodeler_site.compute.base import Resources, cpu_count
 from dlmodeler_site.compute.local import ROOT, clean_environment
 from dlmodeler_site.process_log import ProcessLog
 from dlmodeler_site.sentences import Sentence as _
-from dlmodeler_site.sentences import loads
+from dlmodeler_site.sentences import loads, to_json
 from dlmodeler_site.storage import WorkspaceUnavailable, workspace
 from jobs.models import InstanceKind
 
@@ -87,7 +87,7 @@ class Server:
     fetching_since: float = 0.0
     failed_fetches: int = 0
     bundle: Path | None = None
-    probing: Future[None] | None = None
+    probing: Future[dict[str, Any]] | None = None
     client: ModelServerClient = field(init=False)
 
     def __post_init__(self) -> None:
@@ -284,7 +284,7 @@ class ModelServers:
             return False
         answered, server.probing = server.probing, None
         try:
-            answered.result()
+            _note_engine(server.version, answered.result())
         except Exception as error:
             if not isinstance(error, ModelServerError):
                 log.exception("%s: its first answer cannot be read", server)
@@ -386,6 +386,14 @@ def _move(deployment: Deployment, status: str, **values: Any) -> None:
     same = {"pk": deployment.pk, "wanted": deployment.wanted, "generation": deployment.generation}
     if Deployment.objects.filter(**same).update(status=status, **values):
         deployment.status, deployment.error = status, values["error"]
+
+
+def _note_engine(version: DeploymentVersion, running: dict[str, Any]) -> None:
+    """Keep which engine runs at which precision: on this machine it may not be what the bundle names."""
+    noted = {"name": running["name"], "precision": running["precision"], "fallback": to_json(running["fallback"])}
+    if version.bundle_info.get("running") != noted:
+        version.bundle_info["running"] = noted
+        DeploymentVersion.objects.filter(pk=version.pk).update(bundle_info=version.bundle_info)
 
 
 def _tell(server: Server, error: str) -> None:

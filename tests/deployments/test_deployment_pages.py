@@ -10,8 +10,9 @@ from django.urls import reverse
 
 from datasets.models import Data
 from deployments.models import Deployment, PredictionJob
+from dlmodeler_site.sentences import Sentence, to_json
 from dlmodeler_site.work.models import Status
-from tests.cast import Cast, make_cast, make_data, make_dataset, png, run_work
+from tests.cast import Cast, api, make_cast, make_data, make_dataset, png, run_work
 from tests.deployments.parts import BLUE, RED, activate, deploy, keeper, make_training, token_of
 
 pytestmark = pytest.mark.django_db
@@ -126,6 +127,19 @@ def test_details_have_the_originals_facts_but_not_the_token(cast: Cast, deployme
     ):
         assert shown in text, shown
     assert token not in text
+
+
+def test_page_and_api_tell_the_engine_that_runs_and_why_it_is_another_one(cast: Cast, deployment: Deployment) -> None:
+    version = deployment.version
+    version.bundle_info["engine"]["precision"] = "bf16"
+    version.save()
+    assert "openvino (bf16)" in page(cast.erin, "detail", deployment.pk)
+    why = to_json(Sentence("the CPU is %(name)s", name="old"))
+    version.bundle_info["running"] = {"name": "openvino", "precision": "f32", "fallback": why}
+    version.save()
+    assert "openvino (f32): the CPU is old" in page(cast.erin, "detail", deployment.pk)
+    told = api(cast.erin).get(f"/api/v1/deployments/{deployment.pk}/").json()["engine"]
+    assert (told["precision"], told["fallback"]) == ("f32", "the CPU is old")
 
 
 def test_the_token_is_shown_on_a_click_filled_into_the_examples_and_audited(cast: Cast, deployment: Deployment) -> None:

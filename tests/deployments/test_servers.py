@@ -43,6 +43,8 @@ def test_a_deployment_starts_answers_stops_and_starts_again(cast: Cast, tmp_path
     assert deployment.status == Status.STARTING
     with keeper() as servers:
         activate(servers, deployment)
+        deployment.version.refresh_from_db()
+        assert deployment.version.bundle_info["running"] == {"name": "openvino", "precision": "f32", "fallback": ""}
         assert deployment.active_at
         assert ask(deployment, png(RED)) == 10
         pid = servers.pid_of(deployment)
