@@ -60,4 +60,5 @@ class user_errors:  # noqa: N801 - named as the function middlewares beside it
         if request.method == "POST" and referer.startswith(f"{request.scheme}://{request.get_host()}/"):
             messages.error(request, error.message)
             return redirect(referer)
-        return render(request, "400.html", {"message": error.message, "reason": error.reason}, status=error.status)
+        context = {"message": error.message, "reason": error.reason, "code": error.status}
+        return render(request, "400.html", context, status=error.status)

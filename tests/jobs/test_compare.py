@@ -172,7 +172,9 @@ def test_pages_refuse_what_may_not_be_seen_and_what_is_of_another_project(cast: 
     other = make_other(cast)
     hidden = finished(other, "hidden")
     for name in ("compare", "compare-table", "compare-choices"):
-        assert logged_in(cast.bob).get(page_of(training, hidden, name=name)).status_code == 404
+        unseen = logged_in(cast.bob).get(page_of(training, hidden, name=name))
+        assert unseen.status_code == 404
+        assert ">404<" in unseen.text
         assert logged_in(cast.charlie).get(page_of(hidden, training, name=name)).status_code == 404
         assert logged_in(cast.charlie).get(page_of(training, name=name)).status_code == 404
         wrong = f"{reverse(f'jobs:{name}', args=[training.job.pk])}?training=x"
