@@ -23,7 +23,7 @@ import psutil
 import requests
 
 from benchmarks.photos import photos
-from dlmodeler_site.demo.life_cycle import FINAL, upload
+from dlmodeler_site.demo.life_cycle import FINAL, checked, upload
 from tests import ceph
 from tests.e2e import life
 from tests.e2e.imports import MOST_AGAIN, Bucket
@@ -31,22 +31,23 @@ from tests.e2e.kills import ANSWER_TIMEOUT_S, EPOCHS, Killer, Missed, computing,
 from tests.e2e.site import RunningSite, running_site, wait_until
 from tests.e2e.tus import Upload, random_file
 
-TRAINING, INSPECTION = "jobs.algorithms", "datasets.inspection"
-PREPROCESSING, PREDICTION = "datasets.preprocessing", "deployments.modelserver.batch"
-# What is killed, and the module of the work that runs meanwhile.
-WORK = {
-    "training": TRAINING,
-    "runner": TRAINING,
-    "worker": TRAINING,
-    "queue guard": TRAINING,
-    "queue main": TRAINING,
-    "queue": TRAINING,
-    "keeper": TRAINING,
-    "web": TRAINING,
-    "supervisor": TRAINING,
+INSPECTION = "datasets.inspection"
+# Kinds of work, and the module that computes each.
+MODULES = {
+    "training": "jobs.algorithms",
     "inspection": INSPECTION,
-    "preprocessing": PREPROCESSING,
-    "prediction": PREDICTION,
+    "preprocessing": "datasets.preprocessing",
+    "prediction": "deployments.modelserver.batch",
+    "evaluation": "jobs.evaluation",
+    "estimate": "jobs.algorithms",
+    "download": "jobs.bundles",
+}
+# What is killed, and the work that runs meanwhile.
+WORK = {
+    **dict.fromkeys(("training", "runner", "worker", "queue guard", "queue main", "queue"), "training"),
+    **dict.fromkeys(("keeper", "web", "supervisor"), "training"),
+    **{work: work for work in ("inspection", "preprocessing", "prediction")},
+    **{name: work for work in ("evaluation", "estimate", "download") for name in (work, f"runner ({work})")},
 }
 ANSWERING = ("model server", "keeper (serving)", "web (serving)", "supervisor (serving)")
 UPLOADING = ("web (upload)", "supervisor (upload)")
@@ -55,6 +56,7 @@ ABOVE = {"runner": 1, "worker": 2, "queue guard": 3, "queue main": 4}  # generat
 PHOTOS, PHOTO_PX = 600, 512
 LARGE_BYTES = 500_000_000
 OBJECTS = 4200
+CONVERTED = {"onnx": ".onnx", "litert": ".tflite"}
 END_TIMEOUT_S = 300
 
 
@@ -85,6 +87,8 @@ class Soak:
     killer: Killer
     files: list[Path]
     images: dict[str, Any]
+    labels: dict[str, Any]
+    model: dict[str, Any]
     deployment: dict[str, Any]
     token: str
     usual_s: dict[str, float] = field(default_factory=dict)
@@ -95,33 +99,50 @@ class Soak:
     bucket: Bucket | None = None
     connection: int = 0
     fetched_again: dict[str, list[int]] = field(default_factory=dict)
+    to_convert: list[str] = field(default_factory=list)
 
     @classmethod
-    def on(cls, site: RunningSite, folder: Path, *, seed: int) -> "Soak":
+    def on(cls, site: RunningSite, folder: Path, *, seed: int, count: int = PHOTOS) -> "Soak":
         killer = Killer.of(site, seed=seed, folder=folder / "colours")
-        files = photos(folder / "photos", count=PHOTOS, size_px=PHOTO_PX)
+        files = photos(folder / "photos", count=count, size_px=PHOTO_PX)
         images = upload(killer.client, killer.job["project"], "photos", files)
+        table = folder / "photo-labels.csv"
+        table.write_text("".join(f"{file.name},{number % 3}\n" for number, file in enumerate(files)))
+        labels = upload(killer.client, killer.job["project"], "photo-labels", [table])
         training = life.start_training(killer.client, killer.job, "served", epochs=8, batch_size=10)
-        deployment, token = life.deploy(killer.client, killer.client.wait(f"/trainings/{training['id']}/"), "served")
-        return cls(killer, files, images, deployment, token)
+        model = killer.client.wait(f"/trainings/{training['id']}/")
+        deployment, token = life.deploy(killer.client, model, "served")
+        return cls(killer, files, images, labels, model, deployment, token)
 
     # -- work -----------------------------------------------------------------------------------
 
-    def begin(self, module: str) -> str:
-        """Start one piece of work that the module computes; its path in the API."""
+    def begin(self, work: str) -> str:
+        """Start one piece of work; its path in the API."""
         self.number += 1
-        client, name = self.killer.client, f"{module.rpartition('.')[2]}-{self.number}"
-        if module == TRAINING:
-            made = life.start_training(client, self.killer.job, name, epochs=EPOCHS, batch_size=10)
-            return f"/trainings/{made['id']}/"
-        if module == PREPROCESSING:
-            steps = [{"op": "rotate", "degrees": 30}, {"op": "grayscale"}]
-            body = {"name": name, "description": "", "steps": steps}
-            made = client.post(f"/data/{self.images['id']}/preprocess/", body)
-            return f"/data/{made['id']}/"
-        if module == PREDICTION:
-            body = {"deployment": self.deployment["id"], "name": name, "description": "", "data": self.images["id"]}
-            return f"/predictions/{client.post('/predictions/', body)['id']}/"
+        client, name = self.killer.client, f"{work}-{self.number}"
+        match work:
+            case "training":
+                made = life.start_training(client, self.killer.job, name, epochs=EPOCHS, batch_size=10)
+                return f"/trainings/{made['id']}/"
+            case "preprocessing":
+                steps = [{"op": "rotate", "degrees": 30}, {"op": "grayscale"}]
+                body = {"name": name, "description": "", "steps": steps}
+                made = client.post(f"/data/{self.images['id']}/preprocess/", body)
+                return f"/data/{made['id']}/"
+            case "prediction":
+                body = {"deployment": self.deployment["id"], "name": name, "description": "", "data": self.images["id"]}
+                return f"/predictions/{client.post('/predictions/', body)['id']}/"
+            case "evaluation":
+                body = {"data": self.images["id"], "labels": self.labels["id"]}
+                made = client.post(f"/trainings/{self.model['id']}/evaluations/", body)
+                return f"/evaluations/{made['id']}/"
+            case "estimate":
+                # Of other hyperparameters each time: what was asked before is not probed again.
+                body = {"hyperparameters": {"epochs": 100 + self.number}}
+                made = client.post(f"/jobs/{self.killer.job['id']}/estimate/", body)
+                return f"/estimates/{made['id']}/"
+            case "download":
+                return self._begin_download(name)
         data = client.post("/data/", {"dataset": self.images["dataset"], "name": name, "description": ""})
         with contextlib.ExitStack() as opened:
             parts = [("files", (path.name, opened.enter_context(open(path, "rb")))) for path in self.files]
@@ -129,14 +150,39 @@ class Soak:
         client.post(f"/data/{data['id']}/commit/")
         return f"/data/{data['id']}/"
 
+    def _begin_download(self, name: str) -> str:
+        """A format of a model that was never asked for in it: what is made is kept."""
+        if not self.to_convert:
+            made = life.start_training(self.killer.client, self.killer.job, name, epochs=1, batch_size=10)
+            self.killer.client.wait(f"/trainings/{made['id']}/")
+            self.to_convert = [f"/trainings/{made['id']}/model/?format={each}" for each in CONVERTED]
+        path = self.to_convert.pop()
+        self._state(path)
+        return path
+
+    def _state(self, path: str) -> dict[str, Any]:
+        """The object; of a download that is made, `content` is the file."""
+        client = self.killer.client
+        if "/model/?format=" not in path:
+            state: dict[str, Any] = client.get(path)
+            return state
+        answer = checked(client.session.get(f"{client.address}/api/v1{path}", timeout=30))
+        if answer.status_code == requests.codes.accepted:
+            state = answer.json()
+            if state["error"]:  # asking for it has begun it anew
+                raise AssertionError(f"{path} failed: {state['error']}")
+            return state
+        return {"status": "completed", "content": answer.content}
+
     def kill_during_work(self, row: Row) -> None:
         """One kill while work runs; the work must end completed, whole and computed by one process at a time."""
-        module = WORK[row.target]
-        usual_s = self.usual_s.get(module) or self._measure(module)
-        path = self.begin(module)
+        work = WORK[row.target]
+        module = MODULES[work]
+        usual_s = self.usual_s.get(work) or self._measure(work)
+        path = self.begin(work)
         with most_at_once(self.killer.site.home, module) as most:
             time.sleep(self.killer.moments.uniform(0, usual_s))
-            self._kill(row.target, module, path)
+            self._kill(row.target.partition(" (")[0], module, path)
             killed_at = time.monotonic()
             row.kills += 1
             ended = self._wait_for_end(path)
@@ -144,16 +190,16 @@ class Soak:
         row.most_at_once = max(row.most_at_once, most[0])
         if most[0] > 1:
             raise AssertionError(f"{path}: {most[0]} processes of {module} ran at once")
-        self._check(module, path, ended)
+        self._check(work, path, ended)
         row.well += 1
 
-    def _measure(self, module: str) -> float:
+    def _measure(self, work: str) -> float:
         """Seconds that the work takes when nobody disturbs it."""
-        path, began = self.begin(module), time.monotonic()
+        path, began = self.begin(work), time.monotonic()
         ended = self._wait_for_end(path)
-        self.usual_s[module] = time.monotonic() - began
-        self._check(module, path, ended)
-        return self.usual_s[module]
+        self.usual_s[work] = time.monotonic() - began
+        self._check(work, path, ended)
+        return self.usual_s[work]
 
     def _kill(self, target: str, module: str, path: str) -> None:
         if target == "supervisor":
@@ -182,33 +228,73 @@ class Soak:
         return None
 
     def _has_ended(self, path: str) -> bool:
-        return self.killer.client.get(path)["status"] in FINAL
+        return self._state(path)["status"] in FINAL
 
     def _wait_for_end(self, path: str) -> dict[str, Any]:
         """The object in its final state. Only a site that is down may leave a question open."""
 
         def state() -> dict[str, Any] | None:
             with contextlib.suppress(requests.ConnectionError, requests.Timeout):
-                got: dict[str, Any] = self.killer.client.get(path)
+                got = self._state(path)
                 return got if got["status"] in FINAL else None
             return None
 
         ended: dict[str, Any] = wait_until(state, timeout_s=END_TIMEOUT_S, what=f"{path} has ended")
         return ended
 
-    def _check(self, module: str, path: str, ended: dict[str, Any]) -> None:
-        client = self.killer.client
+    def _check(self, work: str, path: str, ended: dict[str, Any]) -> None:
         if ended["status"] != "completed":
             raise AssertionError(f"{path} is {ended['status']}: {ended['error']}")
-        if module == TRAINING:
-            epochs = [row["epoch"] for row in client.get(f"{path}metrics/")]
-            if epochs != list(range(1, EPOCHS + 1)) or not ended["model_files"]:
-                raise AssertionError(f"{path}: epochs {epochs}, model files {ended['model_files']}")
-            return
-        listing = f"{path}results/" if module == PREDICTION else f"{path}files/"
+        match work:
+            case "training":
+                epochs = [row["epoch"] for row in self.killer.client.get(f"{path}metrics/")]
+                if epochs != list(range(1, EPOCHS + 1)) or not ended["model_files"]:
+                    raise AssertionError(f"{path}: epochs {epochs}, model files {ended['model_files']}")
+            case "estimate":
+                if not (ended["seconds"] and ended["memory_bytes"] and ended["parts"]):
+                    raise AssertionError(f"{path}: {ended}")
+                self._check_files(f".work/jobs.estimate/{ended['id']}", set())
+            case "download":
+                self._check_converted(path, ended["content"])
+            case "evaluation":
+                self._check_names(f"{path}results/")
+                if ended["samples"] != len(self.files):
+                    raise AssertionError(f"{path}: {ended['samples']} samples")
+                found = self._check_files(f"*/{self.model['name']}/evaluation/{ended['id']}", {"log.txt", "results"})
+                if not list(found.glob("results/heatmaps/*.png")):
+                    raise AssertionError(f"{path}: no heat map")
+            case "prediction":
+                self._check_names(f"{path}results/")
+            case _:
+                self._check_names(f"{path}files/")
+
+    def _check_converted(self, path: str, content: bytes) -> None:
+        """The file is the network as a whole, and nothing else lies beside it."""
+        from jobs.bundles.conversion import import_openvino
+
+        training, _slash, wanted = path.removeprefix("/trainings/").partition("/model/?format=")
+        name = self.killer.client.get(f"/trainings/{training}/")["name"]
+        file = self.files[0].with_name(f"{name}{CONVERTED[wanted]}")
+        file.write_bytes(content)
+        if not import_openvino().Core().read_model(file).get_ops():
+            raise AssertionError(f"{path}: an empty network")
+        self._check_files(f"*/{name}/downloads/{wanted}", {"log.txt", f"model{CONVERTED[wanted]}"})
+
+    def _check_files(self, pattern: str, allowed: set[str]) -> Path:
+        """The folder in the workspace, which has nothing in it but what is allowed."""
+        workspace = self.killer.site.home / "workspace"
+        folders = list(workspace.glob(pattern if pattern.startswith(".") else f"project/*/model/{pattern}"))
+        found = {file.name for folder in folders for file in folder.iterdir()}
+        if not found <= allowed or (allowed and not folders):
+            raise AssertionError(f"{pattern} has {sorted(found)}; {sorted(allowed)} were expected")
+        return folders[0] if folders else workspace
+
+    def _check_names(self, listing: str) -> None:
         names = sorted(self._all_names(listing))
         if names != sorted(file.name for file in self.files):
-            raise AssertionError(f"{path}: {len(names)} rows, {len(set(names))} names; {len(self.files)} were expected")
+            raise AssertionError(
+                f"{listing}: {len(names)} rows, {len(set(names))} names; {len(self.files)} were expected"
+            )
 
     def _all_names(self, listing: str) -> Iterator[str]:
         page = 1
