@@ -138,8 +138,8 @@ class Soak:
                 return f"/evaluations/{made['id']}/"
             case "estimate":
                 # Of other hyperparameters each time: what was asked before is not probed again.
-                body = {"hyperparameters": {"epochs": 100 + self.number}}
-                made = client.post(f"/jobs/{self.killer.job['id']}/estimate/", body)
+                wanted = {"hyperparameters": {"epochs": 100 + self.number}}
+                made = client.post(f"/jobs/{self.killer.job['id']}/estimate/", wanted)
                 return f"/estimates/{made['id']}/"
             case "download":
                 return self._begin_download(name)
