@@ -125,13 +125,13 @@ def _memory_bytes() -> int:
 
 def _system() -> str:
     try:
-        return platform.freedesktop_os_release()["PRETTY_NAME"]
+        return platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
     except OSError:
         return platform.system()
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""

@@ -71,7 +71,7 @@ def sections(training: Training) -> tuple[Section, ...]:
 def sections_of(trainings: Sequence[Training]) -> list[tuple[Section, ...]]:
     """The records of trainings, in their order; the number of queries does not grow with them."""
     inputs = JobInput.objects.select_related("data").defer(*LARGE_OF_DATA).order_by("pk")
-    prefetch_related_objects(trainings, Prefetch("job__inputs", inputs))
+    prefetch_related_objects(trainings, Prefetch("job__inputs", inputs), "again_of")
     stages = _stages(trainings)
     return [tuple(_sections(training, stages.get(training.pk, []))) for training in trainings]
 
@@ -227,8 +227,8 @@ def _run(training: Training, stages: list[_Stage]) -> Iterator[Row]:
     if record.get("kept_epoch"):
         yield Row("kept_epoch", _("Epoch whose weights were kept"), record["kept_epoch"], str(record["kept_epoch"]))
     yield from _measured(training, stages)
-    if training.again_of_id:
-        yield Row("again_of", _("Runs again"), training.again_of_id, str(training.again_of_id), compared=False)
+    if original := training.again_of:
+        yield Row("again_of", _("Runs again"), original.pk, original.name, compared=False)
 
 
 def _measured(training: Training, stages: list[_Stage]) -> Iterator[Row]:

@@ -200,6 +200,8 @@ def test_page_tells_what_is_run_again_and_whether_it_came_to_the_same(cast: Cast
     page = page_of(cast.bob, second.get_absolute_url())
     assert first.get_absolute_url() in page
     assert "its result" not in page
+    assert first.name in page_of(cast.bob, f"{second.get_absolute_url()}?tab=record")
+    assert second.get_absolute_url() in page_of(cast.bob, f"{first.get_absolute_url()}?tab=record")
     for training in (first, second):
         training.status, training.result_metrics = "completed", {"loss": 0.25, "accuracy": 0.5}
         training.save()
