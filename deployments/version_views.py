@@ -49,15 +49,9 @@ def model_change(request: HttpRequest, pk: int) -> HttpResponse:
             messages.success(request, _said(deployment, version))
             return redirect("deployments:detail", pk)
     chosen = form["model_file"].value() or ""
-    context = deployment_frame(
-        request,
-        deployment,
-        (_("Change model"), None),
-        form=form,
-        model_file=chosen,
-        **preprocessing_of(training_of(deployment.project, chosen)),
-        **_noticed(deployment, chosen, preprocess=bool(form["preprocess"].value())),
-    )
+    context = deployment_frame(request, deployment, (_("Change model"), None), form=form, model_file=chosen)
+    context |= preprocessing_of(training_of(deployment.project, chosen))
+    context |= _noticed(deployment, chosen, preprocess=bool(form["preprocess"].value()))
     return render(request, "deployments/change.html", context)
 
 
