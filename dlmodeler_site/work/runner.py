@@ -109,6 +109,8 @@ class _Run:
         path = run_folder_path(work)
         shutil.rmtree(path.parent, ignore_errors=True)  # what an attempt that died left behind
         run = RunFolder.create(path, {})
+        if work.attempt > 1 and work.resumable:  # its folder is its own: no user names what is in it
+            self._delete_forgotten_checkpoints()
         if work.checkpoint_key:
             workspace().fetch_tree(work.checkpoint_key, run.checkpoint)
         write_json(run.path / "spec.json", work.prepare(run))
@@ -207,6 +209,13 @@ class _Run:
         self.checkpoint_seen = version
         if older:
             workspace().delete_tree(older)
+
+    def _delete_forgotten_checkpoints(self) -> None:
+        """Those that an attempt put and did not note, or put in the place of others, when its runner was killed."""
+        prefix = f"{self.work.files_key}/checkpoint-"
+        keys = (key for key in workspace().keys(self.work.files_key) if key.startswith(prefix))
+        for tree in {prefix + key.removeprefix(prefix).partition("/")[0] for key in keys} - {self.work.checkpoint_key}:
+            workspace().delete_tree(tree)
 
     def _end(self, run: RunFolder, code: int | None) -> None:
         work = self.work

@@ -4,14 +4,17 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.core.files.base import ContentFile
 from django.db import transaction
 from django.utils import timezone
 from django_q.models import OrmQ
 
 from datasets.models import Data, Dataset, File
 from dlmodeler_site.errors import Conflict
+from dlmodeler_site.storage import workspace
 from dlmodeler_site.work import queue, reaper
 from dlmodeler_site.work.models import Status
+from jobs.models import Job, Training
 from tests.cast import Cast, make_cast, make_dataset, png, run_work, write_file
 
 pytestmark = pytest.mark.django_db
@@ -159,3 +162,17 @@ def test_waiting_work_tells_why(dataset: Dataset) -> None:
     first, second = queued(dataset, "first"), queued(dataset, "second")
     first.claim()
     assert "1 running and 0 queued before it on the short queue" in queue.waiting_reason(second)
+
+
+def test_another_attempt_deletes_the_checkpoints_that_a_killed_one_did_not_note(cast: Cast) -> None:
+    job = Job.objects.create(project=cast.project, name="classify", slug="classify", algorithm="image_classification")
+    training = Training.objects.create(job=job, name="t", slug="t", attempt=1)
+    key = training.files_key
+    Training.objects.update(checkpoint_key=f"{key}/checkpoint-aaaaaaaa")
+    kept = [f"{key}/checkpoint-aaaaaaaa/state.npz", f"{key}/export/1/checkpoint-like", f"{key}-2/checkpoint-cccccccc/x"]
+    for name in (*kept, f"{key}/checkpoint-bbbbbbbb/state.npz"):
+        workspace().save(name, ContentFile(b"x"))
+    training.refresh_from_db()
+    assert run_work(training).status == Status.FAILED  # it has no data; that comes afterwards
+    left = set(workspace().keys(job.files_key)) - {training.log_key}
+    assert left == set(kept)
