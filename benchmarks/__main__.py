@@ -19,6 +19,7 @@ ALL: dict[str, tuple[str, ...]] = {
     "throughput": (),
     "tabular": (),
     "serving": (),
+    "serving_precision": ("images", "labels"),
 }
 
 
