@@ -4,7 +4,15 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from deployments.deploy import delete_deployment, start_deployment, stop_deployment
-from deployments.models import Deployment, DeploymentToken, DeploymentVersion, Prediction, PredictionJob
+from deployments.models import (
+    Deployment,
+    DeploymentToken,
+    DeploymentVersion,
+    LoggedRequest,
+    Prediction,
+    PredictionJob,
+    Traffic,
+)
 from deployments.predictions import delete_prediction_job
 from deployments.tokens import revoke_token
 from deployments.versions import delete_version
@@ -99,3 +107,34 @@ class PredictionAdmin(ReadOnlyAdmin):
     list_select_related = ("file", "prediction_job")
     search_fields = ("file__name", "prediction_job__name")
     show_full_result_count = False
+
+
+@admin.register(LoggedRequest)
+class LoggedRequestAdmin(ReadOnlyAdmin):
+    list_display = ("request_id", "deployment", "at", "status", "reason", "latency_ms", "samples", "token")
+    list_filter = ("status",)
+    list_select_related = ("deployment", "token")
+    search_fields = ("request_id", "deployment__name")
+    fields = (
+        "deployment",
+        "at",
+        "request_id",
+        "token",
+        "version",
+        "status",
+        "reason",
+        "latency_ms",
+        "samples",
+        "label",
+        "confidence",
+    )
+    show_full_result_count = False
+
+
+@admin.register(Traffic)
+class TrafficAdmin(ReadOnlyAdmin):
+    list_display = ("deployment", "span", "begins_at")
+    list_filter = ("span",)
+    list_select_related = ("deployment",)
+    search_fields = ("deployment__name",)
+    fields = ("deployment", "span", "begins_at", "counts")

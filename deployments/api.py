@@ -33,6 +33,8 @@ from deployments.serializers import (
     SampleSerializer,
     TokenTextSerializer,
 )
+from deployments.traffic.serializers import LoggedRequestSerializer, TrafficStepSerializer
+from deployments.traffic.series import DEFAULT_PERIOD, PERIODS, figures, logged_requests, series
 from dlmodeler_site.access import get_editable, get_visible
 from dlmodeler_site.api import ScopedViewSet, idempotent
 from dlmodeler_site.errors import UserError
@@ -209,6 +211,42 @@ class DeploymentViewSet(ListModelMixin, ScopedViewSet):
         sample = predictions.sample_row(deployment, file)
         row = {"number": sample.number, "values": sample.values}
         return Response({**predictions.predict_row(deployment, sample.values), "file": about, "row": row})
+
+    @extend_schema(
+        responses=TrafficStepSerializer(many=True),
+        parameters=[OpenApiParameter("period", OpenApiTypes.STR, enum=[*PERIODS], default=DEFAULT_PERIOD)],
+        summary="Requests, errors, times, classes and confidence over time",
+    )
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    def metrics(self, request: Request, pk: str) -> Response:
+        deployment = self.visible()
+        name = request.query_params.get("period", DEFAULT_PERIOD)
+        if name not in PERIODS:
+            raise UserError(
+                _("period must be one of %(allowed)s; received “%(received)s”.")
+                % {"allowed": ", ".join(PERIODS), "received": name[:100]},
+                reason="invalid",
+                field="period",
+            )
+        return Response([{"time": step.begins_at, **figures(step.tally)} for step in series(deployment, PERIODS[name])])
+
+    @extend_schema(
+        responses=LoggedRequestSerializer(many=True),
+        parameters=[
+            OpenApiParameter("failed", OpenApiTypes.BOOL, description="only requests that got no prediction"),
+            OpenApiParameter("search", OpenApiTypes.STR, description="a request id, or the start of one"),
+        ],
+        summary="The latest requests, the newest first",
+    )
+    @action(detail=True, methods=["get"], filter_backends=[])
+    def requests(self, request: Request, pk: str) -> Response:
+        rows = logged_requests(
+            self.visible(),
+            failed=request.query_params.get("failed") in ("1", "true"),
+            request_id=request.query_params.get("search", ""),
+        )
+        page = self.paginate_queryset(rows)
+        return self.get_paginated_response(LoggedRequestSerializer(page, many=True).data)
 
     def _chosen_model(self) -> tuple[Training, dict[str, Any]]:
         given = _validated(ModelChangeSerializer, self.request)

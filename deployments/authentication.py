@@ -74,6 +74,11 @@ def as_of_now(deployment: Opened) -> Opened:
     return _deployment(deployment.pk)
 
 
+def is_known(pk: int) -> bool:
+    """Whether there is such a deployment, with a token that is valid."""
+    return _deployment(pk) is not _NOBODY
+
+
 def _deployment(pk: int) -> Opened:
     now = time.monotonic()
     known = _remembered.get(pk)

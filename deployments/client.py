@@ -17,6 +17,7 @@ from deployments.modelserver.protocol import (
     JSON_TYPE,
     MAX_BODY_BYTES,
     MAX_IMAGES,
+    QUEUE_HEADER,
     body_too_large,
     pack_images,
     socket_address,
@@ -60,6 +61,7 @@ class Explain:
 class _Answer:
     status: int
     retry_after: int | None
+    queue_ms: float | None
     body: bytes
 
 
@@ -108,6 +110,11 @@ class ModelServerClient:
         metadata["engine"]["fallback"] = from_json(metadata["engine"]["fallback"])
         return metadata
 
+    @property
+    def queue_ms(self) -> float | None:
+        """How long this thread's last request waited for its turn; None where it did not get to wait."""
+        return getattr(self._local, "queue_ms", None)
+
     def healthy(self) -> bool:
         try:
             self._call("GET", "/health")
@@ -142,8 +149,10 @@ class ModelServerClient:
 
     def _call(self, method: str, path: str, *, body: bytes = b"", content_type: str = "") -> dict[str, Any]:
         headers = {"Content-Type": content_type} if content_type else {}
+        self._local.queue_ms = None
         try:
             answer = self._exchange(method, path, body, headers)
+            self._local.queue_ms = answer.queue_ms
         except TimeoutError:
             late = _(
                 "The deployment's model server did not answer within %(seconds)g s. "
@@ -206,10 +215,11 @@ class ModelServerClient:
             connection.set_deadline(deadline)
             connection.request(method, path, body=body or None, headers=headers)
             response = connection.getresponse()
-            retry_after = response.getheader("Retry-After")
+            retry_after, queue_ms = response.getheader("Retry-After"), response.getheader(QUEUE_HEADER)
             answer = _Answer(
                 status=response.status,
                 retry_after=int(retry_after) if retry_after else None,
+                queue_ms=float(queue_ms) if queue_ms else None,
                 body=response.read(),
             )
         except BaseException:

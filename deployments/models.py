@@ -10,6 +10,8 @@ from django.utils.translation import gettext_lazy as _
 
 from datasets.models import Data, File
 from deployments import batch
+from deployments.traffic.models import LoggedRequest as LoggedRequest
+from deployments.traffic.models import Traffic as Traffic
 from dlmodeler_site.access import ScopedQuerySet
 from dlmodeler_site.audit import STATE_OF_WORK, audited
 from dlmodeler_site.compute.run_folder import RunFolder

@@ -1,25 +1,30 @@
 """The prediction API of deployments (API.md, "Predict"). It runs in the serving process, on the hot path."""
 
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.core.exceptions import TooManyFilesSent
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from deployments.authentication import Opened, as_of_now, opened_by
+from deployments.authentication import Opened, as_of_now, is_known, opened_by
 from deployments.client import Explain, ModelServerClient, ModelServerError
 from deployments.models import Deployment
 from deployments.modelserver.predicted_csv import predicted_csv
 from deployments.modelserver.protocol import CSV_TYPE, JSON_TYPE, MAX_BODY_BYTES, MAX_IMAGE_BYTES, MAX_IMAGES
 from deployments.sockets import client_of
+from deployments.traffic.recorder import Note, recorder
+from deployments.traffic.tally import Answered
 from dlmodeler_site.errors import UserError
+from dlmodeler_site.middleware import current_request_id
 
 FIELD = "input"
 MULTIPART_TYPE = "multipart/form-data"
@@ -45,6 +50,9 @@ class DeploymentView(APIView):
     authentication_classes = ()
     permission_classes = (AllowAny,)  # `initial` checks the token
     metadata_class = None
+    deployment: Opened
+    reason = ""  # of a refusal
+    queue_ms: float | None = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         deployment = opened_by(kwargs["pk"], _token_of(request._request))
@@ -63,7 +71,7 @@ class DeploymentView(APIView):
     def ask(self, question: Question) -> dict[str, Any]:
         """What the model server of the version that serves answers; `self.deployment` tells which version that was."""
         try:
-            return question(client_of(self.deployment.pk, self.deployment.version))
+            return self._answer_of(question)
         except ModelServerError as error:
             # RACE: another version took over after the row was read, and this one has ended.
             now = as_of_now(self.deployment)
@@ -71,9 +79,17 @@ class DeploymentView(APIView):
                 raise
         _require_active(now)
         self.deployment = now
-        return question(client_of(now.pk, now.version))
+        return self._answer_of(question)
+
+    def _answer_of(self, question: Question) -> dict[str, Any]:
+        client = client_of(self.deployment.pk, self.deployment.version)
+        try:
+            return question(client)
+        finally:
+            self.queue_ms = client.queue_ms
 
     def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]
+        self.reason = getattr(exc, "reason", "")
         if isinstance(exc, ModelServerError):
             headers = {} if exc.retry_after is None else {"Retry-After": str(exc.retry_after)}
             return _json(
@@ -89,6 +105,37 @@ class PredictView(DeploymentView):
 
     http_method_names = ["post"]
     takes_json_only = False
+    predictions: Sequence[dict[str, Any]] = ()
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        began = time.perf_counter()
+        response = super().dispatch(request, *args, **kwargs)
+        if is_known(kwargs["pk"]):
+            self._note(request, kwargs["pk"], response.status_code, 1000 * (time.perf_counter() - began))
+        return response
+
+    def _note(self, request: HttpRequest, pk: int, status: int, latency_ms: float) -> None:
+        opened = getattr(self, "deployment", None)
+        token = opened.token_for(_token_of(request)) if opened else None
+        answered = Answered(
+            status,
+            latency_ms,
+            queue_ms=self.queue_ms,
+            samples=len(self.predictions),
+            labels=[str(each["class_name"] or each["label"]) for each in self.predictions if "label" in each],
+            confidences=[each["probability"] for each in self.predictions if "label" in each],
+        )
+        recorder.note(
+            Note(
+                deployment=pk,
+                at=timezone.now(),
+                answered=answered,
+                request_id=current_request_id(),
+                token=token.pk if token else None,
+                version=opened.model["version"] if opened else "",
+                reason=self.reason,
+            )
+        )
 
     def post(self, request: Request, pk: int) -> HttpResponse:
         plain = request._request
@@ -107,6 +154,7 @@ class PredictView(DeploymentView):
             answer = self.ask(lambda client: client.predict_body(body, sent_as, top_k=top_k, rows=form == CSV))
         else:
             answer = self.ask(_question_of_images(plain, content_type, top_k, explain))
+        self.predictions = answer["predictions"]
         if form == CSV:
             return HttpResponse(predicted_csv(answer), content_type="text/csv; charset=utf-8")
         if form == JSON:

@@ -1,6 +1,7 @@
 from django.urls import path
 
 from deployments import prediction_views, version_views, views
+from deployments.traffic import views as traffic_views
 
 app_name = "deployments"
 urlpatterns = [
@@ -28,6 +29,8 @@ urlpatterns = [
     path("deployments/<int:pk>/rotate-token/", views.token_rotate, name="rotate-token"),
     path("deployments/<int:pk>/tokens/", views.token_create, name="token-create"),
     path("deployments/<int:pk>/tokens/<int:token_pk>/revoke/", views.token_revoke, name="token-revoke"),
+    path("deployments/<int:pk>/traffic/", traffic_views.traffic, name="traffic"),
+    path("deployments/<int:pk>/traffic/figures/", traffic_views.figures_fragment, name="traffic-figures"),
     path("deployments/<int:pk>/predictions/", prediction_views.prediction_list, name="predictions"),
     path("deployments/<int:pk>/predictions/new/", prediction_views.prediction_create, name="prediction-create"),
     path("deployments/<int:pk>/sample/", prediction_views.sample_fragment, name="sample-fragment"),

@@ -196,6 +196,7 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 2100  # a path beside each file, and the options
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
 DLM_UPLOAD_MAX_BYTES = 4 * 1024**3  # a call
 DLM_ARCHIVE_MAX_ENTRIES = env.int("DLM_ARCHIVE_MAX_ENTRIES", default=200_000)  # what a data is built for
+DLM_REQUEST_LOG_DAYS = env.int("DLM_REQUEST_LOG_DAYS", default=7)  # 0: requests are counted, not logged
 DLM_TRASH_DAYS = env.int("DLM_TRASH_DAYS", default=14)  # until what was deleted cannot be restored any more
 AUDITLOG_USE_BASE_MANAGER = True  # what is in the trash is compared with what it was as well
 # Where connections may lead: `aws`, `ibm`, addresses in full (these also in the private network), patterns of hosts.

@@ -37,6 +37,12 @@ def _empty_workspace() -> Iterator[None]:
         shutil.rmtree(Path(settings.DLM_HOME) / "workspace" / folder, ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def _traffic_is_written_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No thread writes to the database of a test beside it."""
+    monkeypatch.setattr("deployments.traffic.recorder.Recorder._start", lambda self: None)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real photos with labels, where this checkout has them beside it."""

@@ -1,6 +1,7 @@
 """The bounded queue in front of the engine: wait a little, or be told at once to come back."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,16 +21,17 @@ class Admission:
         self._deadline_s = deadline_s
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """Hold a place among the active ones.
+    def place(self) -> Iterator[float]:
+        """Hold a place among the active ones; how many milliseconds the wait for it took.
 
         Raises:
             RequestError: 503 `overloaded`, when the queue is full or the wait was too long.
         """
+        came = time.monotonic()
         if not self._active.acquire(blocking=False):
             self._wait()
         try:
-            yield
+            yield 1000 * (time.monotonic() - came)
         finally:
             self._active.release()
 

@@ -13,12 +13,15 @@ from deployments.modelserver.answers import answer_images, answer_rows
 from deployments.modelserver.errors import RequestError
 from deployments.modelserver.explaining import Query
 from deployments.modelserver.predictor import Predictor
+from deployments.modelserver.protocol import QUEUE_HEADER
 from deployments.modelserver.table_predictor import TablePredictor
 from dlmodeler_site.sentences import Sentence as _
 from dlmodeler_site.sentences import to_json
 from jobs.bundles.errors import NotFiniteError
 
 logger = logging.getLogger(__name__)
+
+_QUEUE_MS = "dlm.queue_ms"
 
 Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
@@ -53,6 +56,8 @@ class ModelServerApp:
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
         if retry_after_s is not None:
             headers.append(("Retry-After", str(retry_after_s)))
+        if (queue_ms := environ.get(_QUEUE_MS)) is not None:
+            headers.append((QUEUE_HEADER, f"{queue_ms:.3f}"))
         start_response(f"{status} {HTTPStatus(status).phrase}", headers)
         return [body]
 
@@ -81,7 +86,8 @@ class ModelServerApp:
     def _predict(self, environ: Environ) -> dict[str, Any]:
         query = parse_qs(environ["QUERY_STRING"], keep_blank_values=True)
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        with self._admission.place():
+        with self._admission.place() as queue_ms:
+            environ[_QUEUE_MS] = queue_ms
             try:
                 return self._answer(body, content_type=environ.get("CONTENT_TYPE", ""), query=query)
             except NotFiniteError as error:

@@ -17,6 +17,8 @@ MAX_IMAGE_BYTES = 32 * 1024 * 1024
 MAX_BODY_BYTES = 64 * 1024 * 1024
 DEFAULT_TOP_K = 5
 
+# The header of an answer that tells how long the request waited for its turn, in milliseconds.
+QUEUE_HEADER = "X-Queue-Ms"
 LENGTH_BYTES = 4
 # sun_path of AF_UNIX holds 108 bytes, the closing NUL among them.
 MAX_ADDRESS_BYTES = 107

@@ -60,7 +60,73 @@
   const valueAxis = { type: "value", splitLine: { lineStyle: { color: "#eef1f3" } }, axisLabel: { color: INK, hideOverlap: true } };
   const namedAxis = (data, extra) => ({ type: "category", data, axisTick: { show: false }, axisLine: { lineStyle: { color: LINE } }, ...extra });
 
+  /** A chart over the steps of the API's `metrics/` of a deployment: [{time, …}, …] of equal length. */
+  const overTime = ({ isEmpty, series, axis = {}, shown = number }) => ({
+    ...still,
+    isEmpty: (steps) => !steps.some((step) => !isEmpty(step)),
+    option(steps) {
+      const option = common();
+      const length = steps.length > 1 ? Date.parse(steps[1].time) - Date.parse(steps[0].time) : 0;
+      const day = { month: "short", day: "numeric" };
+      const clock = { hour: "2-digit", minute: "2-digit" };
+      const title = new Intl.DateTimeFormat(document.documentElement.lang, length < 86_400_000 ? { ...day, ...clock } : day);
+      const short = new Intl.DateTimeFormat(document.documentElement.lang, steps.length * length > 90_000_000 ? day : clock);
+      return {
+        ...option,
+        grid: { top: 28, right: 12, bottom: 4, left: 4, containLabel: true },
+        legend: { type: "scroll", top: 0, left: 0, icon: "roundRect", itemWidth: 14, itemHeight: 4, textStyle: { color: INK, fontFamily: FONT } },
+        tooltip: {
+          ...option.tooltip,
+          formatter: (points) => tip(title.format(new Date(steps[points[0].dataIndex].time)), points.map((point) => [point.seriesName, shown(point.value)])),
+        },
+        xAxis: namedAxis(steps.map((step) => short.format(new Date(step.time))), { axisLabel: { color: INK, hideOverlap: true } }),
+        yAxis: { ...valueAxis, splitNumber: 4, min: 0, ...axis },
+        series: series(steps),
+      };
+    },
+  });
+  const overTimeLine = (name, values, colour) => ({ name, type: "line", showSymbol: true, symbolSize: 4, lineStyle: { width: 2, color: colour }, itemStyle: { color: colour }, data: values });
+  const overTimeBar = (name, values, colour) => ({ name, type: "bar", stack: "all", barCategoryGap: "15%", itemStyle: { color: colour }, data: values });
+  const CLASSES_SHOWN = 20;
+
   const kinds = {
+    requests: overTime({
+      isEmpty: (step) => step.requests === 0,
+      axis: { minInterval: 1 },
+      series: (steps) => [
+        overTimeBar(words.answered, steps.map((step) => step.requests - step.errors), COLOURS[0]),
+        overTimeBar(words.refused, steps.map((step) => step.errors), COLOURS[4]),
+      ],
+    }),
+
+    latency: overTime({
+      isEmpty: (step) => step.requests === 0,
+      axis: { axisLabel: { color: INK, formatter: "{value} ms" } },
+      shown: (value) => (value === null || value === undefined ? "–" : `${number(value)} ms`),
+      series: (steps) => [
+        overTimeLine(words.median, steps.map((step) => step.p50_ms), COLOURS[0]),
+        overTimeLine("p95", steps.map((step) => step.p95_ms), COLOURS[2]),
+        overTimeLine("p99", steps.map((step) => step.p99_ms), COLOURS[1]),
+      ],
+    }),
+
+    classes: overTime({
+      isEmpty: (step) => Object.keys(step.classes).length === 0,
+      axis: { minInterval: 1 },
+      series(steps) {
+        const sums = new Map();
+        for (const step of steps) for (const [name, count] of Object.entries(step.classes)) sums.set(name, (sums.get(name) ?? 0) + count);
+        const names = [...sums.keys()].sort((a, b) => sums.get(b) - sums.get(a)).slice(0, CLASSES_SHOWN);
+        return names.sort().map((name, place) => overTimeBar(name, steps.map((step) => step.classes[name] ?? 0), COLOURS[place % COLOURS.length]));
+      },
+    }),
+
+    confidence: overTime({
+      isEmpty: (step) => step.confidence === null,
+      axis: { max: 1 },
+      series: (steps) => [overTimeLine(words.confidence, steps.map((step) => step.confidence), COLOURS[3])],
+    }),
+
     /** [{epoch, loss, accuracy, val_loss?, val_accuracy?}, …]: loss on the left axis, accuracy on the right. */
     training: {
       merge(old, fresh) {

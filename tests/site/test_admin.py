@@ -12,7 +12,8 @@ from django.urls import reverse
 from django.utils import timezone, translation
 
 from datasets.models import Connection, Data, Export, File, Recipe
-from deployments.models import Deployment, DeploymentToken, Prediction, PredictionJob
+from deployments.models import Deployment, DeploymentToken, LoggedRequest, Prediction, PredictionJob, Traffic
+from deployments.traffic.models import Span
 from dlmodeler_site.models import Gpu, IdempotentAnswer
 from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import Status
@@ -61,6 +62,10 @@ def rows(db: None) -> list[Model]:
         deployment,
         deployment.version,
         DeploymentToken.objects.create(deployment=deployment, name="nightly", digest="0", ciphertext=b"secret"),
+        LoggedRequest.objects.create(
+            deployment=deployment, at=timezone.now(), request_id="ab", status=200, latency_ms=4
+        ),
+        Traffic.objects.create(deployment=deployment, span=Span.HOUR, begins_at=timezone.now()),
         predicted,
         Prediction.objects.create(prediction_job=predicted, file=data.files.get(), label=1),
         IdempotentAnswer.objects.create(user=cast.alice, digest="0"),
