@@ -83,7 +83,7 @@ def _wait_until_ready(site: "subprocess.Popen[bytes]", address: str) -> None:
         try:
             if requests.get(f"{address}/api/v1/health/ready/", timeout=5).status_code == 200:
                 return
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             pass
         time.sleep(0.3)
     raise CommandError(f"The site was not ready after {START_TIMEOUT_S} s; see {settings.DLM_LOGS}.")
