@@ -109,7 +109,7 @@ class PredictView(DeploymentView):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         began = time.perf_counter()
-        response = super().dispatch(request, *args, **kwargs)
+        response: HttpResponse = super().dispatch(request, *args, **kwargs)  # type: ignore[assignment]
         if is_known(kwargs["pk"]):
             self._note(request, kwargs["pk"], response.status_code, 1000 * (time.perf_counter() - began))
         return response
@@ -132,7 +132,7 @@ class PredictView(DeploymentView):
                 answered=answered,
                 request_id=current_request_id(),
                 token=token.pk if token else None,
-                version=opened.model["version"] if opened else "",
+                version=opened.version if opened else 0,
                 reason=self.reason,
             )
         )

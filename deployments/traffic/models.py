@@ -85,7 +85,9 @@ class LoggedRequest(models.Model):
         on_delete=models.SET_NULL,
         related_name="+",
     )
-    version = models.CharField(_("model version"), max_length=50)
+    version = models.PositiveIntegerField(
+        _("version"), default=0, help_text=_("The one that answered, or 0 where none did.")
+    )
     status = models.PositiveSmallIntegerField(_("status"))
     reason = models.CharField(_("reason"), max_length=50, blank=True)
     latency_ms = models.FloatField(_("latency"))

@@ -34,7 +34,7 @@ class Note:
     answered: Answered
     request_id: str
     token: int | None
-    version: str
+    version: int
     reason: str
 
 

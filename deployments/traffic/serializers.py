@@ -12,7 +12,9 @@ class TrafficStepSerializer(serializers.Serializer):
 
     time = serializers.DateTimeField(help_text="when the step began")
     requests = serializers.IntegerField()
-    errors = serializers.IntegerField(help_text="answered with a status of 400 or more")
+    errors = serializers.IntegerField(  # type: ignore[assignment]
+        help_text="answered with a status of 400 or more"
+    )
     statuses = serializers.DictField(child=serializers.IntegerField())
     samples = serializers.IntegerField(help_text="images or rows that were predicted")
     p50_ms = serializers.FloatField(allow_null=True)

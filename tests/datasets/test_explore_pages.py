@@ -10,11 +10,10 @@ from django.urls import reverse
 
 from datasets.file_lists import FileFilter, listing, matching, names
 from datasets.findings import findings
-from datasets.versions import suggested_name
 from datasets.models import Data, File
 from datasets.preprocessing.parameters import MAX_NAMES
 from datasets.profile import profile
-from datasets.versions import create_raw_data, preprocess_data
+from datasets.versions import create_raw_data, preprocess_data, suggested_name
 from dlmodeler_site.errors import UserError
 from dlmodeler_site.work.models import Status
 from tests.cast import Cast, make_cast, make_data, make_dataset, png, run_work

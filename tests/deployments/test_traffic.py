@@ -28,7 +28,7 @@ PREDICTED = Answered(200, 5.0, queue_ms=1.0, samples=2, labels=["sea", "street"]
 
 
 def note(deployment: Deployment, answered: Answered = PREDICTED, **values: Any) -> Note:
-    defaults = {"at": timezone.now(), "request_id": "abc", "token": deployment.tokens.get().pk, "version": "1"}
+    defaults = {"at": timezone.now(), "request_id": "abc", "token": deployment.tokens.get().pk, "version": 1}
     return Note(deployment=deployment.pk, answered=answered, **{**defaults, "reason": "", **values})
 
 
@@ -161,7 +161,12 @@ class TestRecorder:
 
     def test_many_threads_lose_no_note(self, deployment: Deployment) -> None:
         recorder, made = quiet(), note(deployment)
-        threads = [threading.Thread(target=lambda: [recorder.note(made) for _i in range(200)]) for _t in range(8)]
+
+        def take() -> None:
+            for _index in range(200):
+                recorder.note(made)
+
+        threads = [threading.Thread(target=take) for _thread in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -285,7 +290,7 @@ def test_each_answer_is_noted(cast: Cast, tmp_path: Path, monkeypatch: pytest.Mo
     assert first.answered.queue_ms is not None
     assert 0 <= first.answered.queue_ms < first.answered.latency_ms
     assert min(first.answered.confidences) > 0.5
-    assert (first.token, first.version) == (deployment.tokens.get().pk, "1700000000")
+    assert (first.token, first.version) == (deployment.tokens.get().pk, 1)
     assert (second.reason, second.answered.samples) == ("not_an_image", 0)
     assert (third.reason, third.token) == ("unauthorized", None)
 
