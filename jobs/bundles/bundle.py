@@ -60,10 +60,14 @@ class TableColumn:
 
 @dataclass(frozen=True)
 class TableInput:
-    """The model's input, texts (batch, columns): each cell as it is written in a csv, "" where it is missing."""
+    """The model's input, texts (batch, columns): each cell as it is written in a csv, "" where it is missing.
+
+    `left_out`: columns that the table of the training had beside these and the target.
+    """
 
     columns: tuple[TableColumn, ...]
     target: str
+    left_out: tuple[str, ...] = ()
     dtype: str = "string"
     kind: str = "table"
 
@@ -73,13 +77,14 @@ class TableInput:
 
     def as_json(self) -> dict[str, Any]:
         columns = [column.as_json() for column in self.columns]
-        return {
+        told = {
             "kind": self.kind,
             "shape": self.shape,
             "dtype": self.dtype,
             "columns": columns,
             "target": self.target,
         }
+        return told | ({"left_out": list(self.left_out)} if self.left_out else {})
 
 
 @dataclass(frozen=True)
@@ -225,7 +230,8 @@ def read_input(value: dict[str, Any]) -> ImageInput | TableInput:
             columns = tuple(map(_read_column, _get(value, "columns", list)))
             if not columns:
                 raise BundleError(_("bundle.json: the input has no columns; at least one was expected."))
-            return TableInput(columns=columns, target=_get(value, "target", str))
+            left_out = tuple(map(str, value.get("left_out") or ()))
+            return TableInput(columns=columns, target=_get(value, "target", str), left_out=left_out)
         case {"kind": "image", "dtype": "uint8", "shape": [None, int(height), int(width), 3]} if min(height, width) > 0:
             return ImageInput(height=height, width=width)
     raise BundleError(

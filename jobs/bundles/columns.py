@@ -45,7 +45,7 @@ def match_columns(received: Sequence[str], of: TableInput) -> ColumnMatch:
     """Find the model's columns among the `received` names.
 
     Columns that the model does not know are ignored, and an optional one may be absent. Both at once are refused, as
-    a name that is written wrong looks like that.
+    a name that is written wrong looks like that; but not beside columns that the training had and left out.
 
     Raises:
         ColumnsError: columns are missing.
@@ -53,9 +53,10 @@ def match_columns(received: Sequence[str], of: TableInput) -> ColumnMatch:
     places = {name.strip(): place for place, name in enumerate(received)}
     known = {column.name for column in of.columns}
     ignored = tuple(name for name in places if name not in known)
-    unknown = [name for name in ignored if name != of.target]
+    unknown = [name for name in ignored if name != of.target and name not in of.left_out]
     absent = [column for column in of.columns if column.name not in places]
-    if missing := [column.name for column in absent if unknown or not column.optional]:
+    may_lack = not unknown and len(absent) < len(of.columns)
+    if missing := [column.name for column in absent if not (may_lack and column.optional)]:
         expected = [column.name for column in of.columns]
         parts = [
             _(

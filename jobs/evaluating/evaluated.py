@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from jobs.evaluating.rows import AskedSample, Cell, Samples, Value
 from jobs.models import Evaluation
 
 _LISTED = 30
+# As `jobs.evaluation` names them: the row of a file, or of the whole table of a training.
+_ROW_OF_TABLE = re.compile(r"(?:(.+), row )?([0-9]+)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,17 @@ class ShownSample:
     true_name: str
     predicted_name: str
     has_heatmap: bool
+
+    @property
+    def title(self) -> str:
+        """What people call it: of a table its file and the number of its row, in the language of the request."""
+        row = None if self.file else _ROW_OF_TABLE.fullmatch(self.sample.name)
+        if row is None:
+            return self.sample.name
+        file, number = row.groups()
+        if file is None:
+            return _("Row %(row)s") % {"row": number}
+        return _("%(file)s, row %(row)s") % {"file": file, "row": number}
 
     @property
     def is_viewable(self) -> bool:

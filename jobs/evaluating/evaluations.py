@@ -45,7 +45,7 @@ def create_evaluation(
     for field, each in (("data", data), ("labels", labels)):
         if each is not None:
             _require_usable(training, each, field)
-    reader_of(training.job.algorithm).check_samples(training.job, data, labels)
+    reader_of(training.job.algorithm).check_samples(training, data, labels)
     with transaction.atomic():
         # RACE: what is being deleted must not be used any more; the rows are the locks.
         lock_kept(training.project)
@@ -183,7 +183,7 @@ def stage(evaluation: Evaluation, run: RunFolder) -> dict[str, Any]:
     training, data = evaluation.training, evaluation.data
     if data is None:
         raise UserError(_("The evaluation has no data to measure the model on."), reason="input_missing")
-    staged = reader_of(training.job.algorithm).stage_samples(training.job, data, evaluation.labels_data, run)
+    staged = reader_of(training.job.algorithm).stage_samples(training, data, evaluation.labels_data, run)
     return {
         "bundle": str(workspace().local_tree(training.export_key)),
         "part": evaluation.part,

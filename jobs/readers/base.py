@@ -15,7 +15,7 @@ from jobs.algorithms.base import Manifest
 from jobs.checking.findings import Finding
 
 if TYPE_CHECKING:
-    from jobs.models import Job
+    from jobs.models import Job, Training
 
 
 @dataclass(frozen=True)
@@ -121,11 +121,11 @@ class Reader(Protocol):
     def advise(self, manifest: Manifest, ready: Sequence[Data]) -> Advice:
         """How the algorithm would read these completed data, if it can."""
 
-    def check_samples(self, job: Job, data: Data, labels: Data | None) -> None:
-        """Raises UserError where a model of the job cannot be measured on these data, because nothing has a label."""
+    def check_samples(self, training: Training, data: Data, labels: Data | None) -> None:
+        """Raises UserError where the training's model cannot be measured on these data, because nothing has a label."""
 
-    def stage_samples(self, job: Job, data: Data, labels: Data | None, run: RunFolder) -> dict[str, Any]:
-        """Write the labelled samples that a model of the job is measured on, and answer the entries of the spec."""
+    def stage_samples(self, training: Training, data: Data, labels: Data | None, run: RunFolder) -> dict[str, Any]:
+        """Write the labelled samples that the training's model is measured on, and answer the entries of the spec."""
 
     def may_lack(self, name: str, chosen: Mapping[str, Data]) -> bool:
         """Whether the input may be left out although the manifest requires it, beside these `chosen` data."""

@@ -25,7 +25,7 @@ from jobs.readers.image_set import ImageSet
 from jobs.readers.label_files import LabelFiles
 
 if TYPE_CHECKING:
-    from jobs.models import Job
+    from jobs.models import Job, Training
 
 CLASSES = "num_types"  # the hyperparameter that follows from the labels
 
@@ -127,10 +127,10 @@ class LabelledImages:
     def advise(self, manifest: Manifest, ready: Sequence[Data]) -> Advice:
         return image_advice.advise(manifest, ready, examine=examine)
 
-    def check_samples(self, job: Job, data: Data, labels: Data | None) -> None:
+    def check_samples(self, training: Training, data: Data, labels: Data | None) -> None:
         evaluated_images.labelled(data, labels)
 
-    def stage_samples(self, job: Job, data: Data, labels: Data | None, run: RunFolder) -> dict[str, Any]:
+    def stage_samples(self, training: Training, data: Data, labels: Data | None, run: RunFolder) -> dict[str, Any]:
         return evaluated_images.stage(data, labels, run)
 
     def may_lack(self, name: str, chosen: Mapping[str, Data]) -> bool:

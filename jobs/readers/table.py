@@ -14,14 +14,14 @@ from dlmodeler_site.errors import UserError
 from dlmodeler_site.sentences import Sentence as _
 from jobs.algorithms.base import Manifest
 from jobs.algorithms.registry import manifest
-from jobs.checking.findings import Adjustment, Finding, NewData, worst_first
+from jobs.checking.findings import Adjustment, Finding, NewData, listed, worst_first
 from jobs.readers import table_advice
 from jobs.readers import table_findings as findings
 from jobs.readers.base import Advice, Examination, Staged
 from jobs.readers.table_set import Column, TableSet
 
 if TYPE_CHECKING:
-    from jobs.models import Job
+    from jobs.models import Job, Training
 
 TABLE = "table"
 TARGET = findings.TARGET
@@ -119,7 +119,7 @@ class Tables:
     def advise(self, manifest: Manifest, ready: Sequence[Data]) -> Advice:
         return table_advice.advise(manifest, ready, examine=examine)
 
-    def check_samples(self, job: Job, data: Data, labels: Data | None) -> None:
+    def check_samples(self, training: Training, data: Data, labels: Data | None) -> None:
         if labels is not None:
             raise UserError(
                 _(
@@ -130,7 +130,8 @@ class Tables:
                 reason="labels_not_read",
                 field="labels",
             )
-        if not data.files.filter(state=File.State.OK, content=Data.Content.TABLE).exists():
+        table = TableSet.read(data)
+        if not table.files:
             raise UserError(
                 _(
                     "“%(data)s” has no sound table. Choose data with csv files that have the model's columns and its "
@@ -140,9 +141,22 @@ class Tables:
                 reason="no_table",
                 field="data",
             )
+        target = training.hyperparameters.get(TARGET)
+        if target and not any(target in file.names for file in table.files):
+            raise UserError(
+                _(
+                    "The model is measured on the column “%(target)s”, which “%(data)s” lacks. Its columns: "
+                    "%(columns)s. Choose data with that column.",
+                    target=target,
+                    data=data.name,
+                    columns=listed(table.names),
+                ),
+                reason="no_target",
+                field="data",
+            )
 
-    def stage_samples(self, job: Job, data: Data, labels: Data | None, run: RunFolder) -> dict[str, Any]:
-        self.check_samples(job, data, labels)
+    def stage_samples(self, training: Training, data: Data, labels: Data | None, run: RunFolder) -> dict[str, Any]:
+        self.check_samples(training, data, labels)
         write_jsonl(run.input / "samples.jsonl", _files(data))
         return {"samples": "input/samples.jsonl"}
 

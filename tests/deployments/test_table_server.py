@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from deployments.client import ModelServerClient, ModelServerError
 from deployments.modelserver.protocol import CSV_TYPE, MAX_ROWS
+from jobs.bundles.bundle import TableInput, read_input
+from jobs.bundles.columns import ColumnsError, match_columns
 from tests.deployments.table_bundles import COLUMNS, REGRESSION, make_table_bundle
 from tests.deployments.test_modelserver import serving
 
@@ -97,6 +100,18 @@ def test_missing_columns_are_named_with_what_was_expected_and_received(client):
     error = refused(client, {"rows": [{"size": 1, "colour": "red", "frehs": "no"}]})
     assert (error.details["missing"], error.details["unknown"]) == (["fresh"], ["frehs"])
     assert refused(client, b"1,red,yes\n2,green,no\n").reason == "missing_columns"
+
+
+def test_an_optional_column_may_be_absent_beside_those_that_the_training_left_out_but_not_all_of_them():
+    of = read_input({"kind": "table", "columns": COLUMNS, "target": "fruit", "left_out": ["id"]})
+    assert isinstance(of, TableInput)
+    assert match_columns(["id", "size", "colour"], of).places == (1, 2, None)
+    with pytest.raises(ColumnsError) as error:
+        match_columns(["number", "size", "colour"], of)
+    assert error.value.details["missing"] == ["fresh"]
+    of = replace(of, columns=of.columns[2:])
+    with pytest.raises(ColumnsError):
+        match_columns([], of)
 
 
 @pytest.mark.parametrize(

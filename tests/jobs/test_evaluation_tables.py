@@ -3,6 +3,7 @@
 import csv
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from jobs.algorithms.tabular.manifest import TABULAR
 from jobs.algorithms.tabular.train import train
 from jobs.bundles.bundle import load_bundle
 from jobs.bundles.engine import load_engine
+from jobs.evaluating.evaluated import worst
 from jobs.evaluating.evaluations import create_evaluation, publish_own, record_own
 from jobs.evaluating.page import baselines, charts, figures, importance
 from jobs.evaluation.__main__ import evaluate
@@ -191,7 +193,9 @@ def finished(cast: Cast, data: Data, run: RunFolder, folder: Path) -> Training:
     """A training on the site as the run has left it, collected from a copy."""
     job = Job.objects.create(project=cast.project, name="fruit", slug="fruit", algorithm="tabular")
     JobInput.objects.create(job=job, name="table", data=data)
-    training = Training.objects.create(job=job, name="first", slug="first", status=Status.COMPLETED)
+    training = Training.objects.create(
+        job=job, name="first", slug="first", status=Status.COMPLETED, hyperparameters={"target": "grade"}
+    )
     training.export_key = f"{training.files_key}/export/1"
     training.save()
     copy = RunFolder(shutil.copytree(run.path, folder / "copy"))
@@ -233,3 +237,18 @@ def test_the_site_measures_on_other_tables(cast: Cast, trained: dict[str, RunFol
     with pytest.raises(UserError) as refused:
         create_evaluation(training, data=photos, creator=cast.erin)
     assert refused.value.reason == "no_table"
+    lacking = write_csv(tmp_path / "lacking.csv", NAMES[:2], [row[:2] for row in table]).read_bytes()
+    data = make_data(make_dataset(cast.project, "lacking"), [("lacking.csv", lacking)], name="lacking")
+    with pytest.raises(UserError, match="“grade”, which “lacking” lacks") as refused:
+        create_evaluation(training, data=data, creator=cast.erin)
+    assert (refused.value.reason, refused.value.field) == ("no_target", "data")
+    assert training.evaluations.exclude(data=None).count() == 1
+
+
+@pytest.mark.django_db
+def test_rows_are_called_by_their_file_and_number(cast: Cast, trained: dict[str, RunFolder], tmp_path: Path) -> None:
+    data = make_data(make_dataset(cast.project, "fruit"), [], name="fruit")
+    (first, *_) = worst(finished(cast, data, trained["regression"], tmp_path).evaluations.get(), 1)
+    assert first.title == f"Row {first.sample.name}"
+    assert replace(first, sample=replace(first.sample, name="a.csv, row 12")).title == "a.csv, row 12"
+    assert replace(first, sample=replace(first.sample, name="12.png")).title == "12.png"

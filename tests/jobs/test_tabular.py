@@ -21,6 +21,7 @@ from jobs.algorithms.tabular.manifest import TABULAR
 from jobs.algorithms.tabular.target import read_target
 from jobs.algorithms.tabular.train import train
 from jobs.bundles.bundle import load_bundle
+from jobs.bundles.columns import ColumnsError, match_columns
 from jobs.bundles.engine import load_engine
 
 ROWS = 240
@@ -141,6 +142,7 @@ def test_a_table_of_all_kinds_of_columns_is_learned_from(classified: RunFolder) 
     assert found["metrics"]["val_accuracy"] > found["baselines"][0]["accuracy"] + 0.2
     assert found["importance"][0]["column"] == "price", "which tells the answer by itself"
     assert found["importance"][0]["drop"] > 0.1
+    assert [event["epochs"] for event in classified.read_events(0)[0] if event["type"] == "plan"] == [20]
     metrics = epochs(classified)[0]["metrics"]
     assert metrics.keys() >= {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "memory_bytes"}
 
@@ -151,6 +153,12 @@ def test_the_bundle_is_one_that_is_served(classified: RunFolder, estimated: RunF
     assert [(label.label, label.class_name) for label in bundle.labels] == [("no", "no"), ("yes", "yes")]
     names = [column.name for column in bundle.table.columns]
     assert names == ["size", "colour", "city", "day", "remark", "fresh", "price"]
+    assert [column.name for column in bundle.table.columns if column.optional] == ["size"]
+    assert bundle.table.left_out == ("id", "source")
+    assert match_columns([*names[1:], "liked", "id"], bundle.table).places == (None, 0, 1, 2, 3, 4, 5)
+    with pytest.raises(ColumnsError) as refused:
+        match_columns(names[2:], bundle.table)
+    assert refused.value.details["missing"] == ["colour"], "the size may be absent"
     nonsense = ["twelve", "violet", "\u00a0Paris", "31/02/2024", "", "maybe", "1,0,0"]
     answered = load_engine(bundle, threads=1).predict(np.array([nonsense, [""] * 7], dtype=object))
     assert answered.shape == (2, 2)

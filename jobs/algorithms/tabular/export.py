@@ -22,6 +22,7 @@ def export_bundle(
     model: TableModel,
     *,
     columns: Sequence[Column],
+    left_out: Sequence[Column],
     target: str,
     classes: Sequence[str],
     algorithm: str,
@@ -35,7 +36,11 @@ def export_bundle(
     serve = tf.function(model.serve, input_signature=[rows], autograph=False).get_concrete_function()
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(model, str(bundle), signatures={"serving_default": serve}, options=options)
-    table = TableInput(tuple(TableColumn(each.name, each.kind, each.examples) for each in columns), target)
+    table = TableInput(
+        tuple(TableColumn(each.name, each.kind, each.examples, each.optional) for each in columns),
+        target,
+        tuple(each.name for each in left_out),
+    )
     engine = EngineChoice("tensorflow", "f32", 0.0, {"refused": "table"})
     write_json(
         bundle / "bundle.json",

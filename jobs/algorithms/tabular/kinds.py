@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Literal
 
@@ -48,6 +49,7 @@ class Column:
         decimal_comma: of numbers: "1.234,5" and not "1,234.5".
         day_first: of dates such as 01/02/2024.
         is_boolean: of categories: upper and lower case are the same.
+        optional: values are missing in rows that were learned from, so that a row without the column is nothing new.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Column:
     decimal_comma: bool = False
     day_first: bool = False
     is_boolean: bool = False
+    optional: bool = False
     examples: tuple[str, ...] = ()
 
 
@@ -86,10 +89,11 @@ def judge(name: str, cells: Sequence[str], *, rows: int) -> Column:
         counted.pop(word, None)
     present = sum(counted.values())
     if not present:
-        return Column(name, "category", left_out=_("it is empty"))
+        return Column(name, "category", left_out=_("it is empty"), optional=True)
     examples = tuple(value[:_EXAMPLE_CHARACTERS] for value, _count in counted.most_common(_EXAMPLES))
+    column = partial(Column, name, optional=present < len(cells), examples=examples)
     if len(counted) == 1 and present == len(cells):
-        return Column(name, "category", left_out=_("it has the same value in all rows"), examples=examples)
+        return column("category", left_out=_("it has the same value in all rows"))
     judged = counted
     if len(counted) > _JUDGED_VALUES:
         judged = Counter(dict(list(counted.items())[:_JUDGED_VALUES]))
@@ -98,20 +102,20 @@ def judge(name: str, cells: Sequence[str], *, rows: int) -> Column:
     all_distinct = len(counted) == present == len(cells) and present >= _ENOUGH
     if fits(numbers, total):
         left_out = _why_a_key(name, cells, rows) if all_distinct else ""
-        return Column(name, "number", left_out=left_out, decimal_comma=decimal_comma, examples=examples)
+        return column("number", left_out=left_out, decimal_comma=decimal_comma)
     if fits(sum(count for value, count in judged.items() if is_boolean(value)), total):
-        return Column(name, "category", is_boolean=True, examples=examples)
+        return column("category", is_boolean=True)
     dates, day_first = _dates(judged)
     if fits(dates, total):
-        return Column(name, "date", day_first=day_first, examples=examples)
+        return column("date", day_first=day_first)
     words = sum(len(value.split()) * count for value, count in judged.items()) / total
     if words >= _FEWEST_WORDS and len(counted) > max(_ENOUGH, present / 20):
-        return Column(name, "text", examples=examples)
+        return column("text")
     if len(counted) >= 0.98 * present and present >= _ENOUGH:
         if words >= 2 or _has_long_values(judged):
-            return Column(name, "text", examples=examples)
-        return Column(name, "category", left_out=_("nearly every row has a value of its own"), examples=examples)
-    return Column(name, "category", examples=examples)
+            return column("text")
+        return column("category", left_out=_("nearly every row has a value of its own"))
+    return column("category")
 
 
 def _has_long_values(values: Counter[str]) -> bool:

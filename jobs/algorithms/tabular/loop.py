@@ -20,7 +20,7 @@ from jobs.algorithms.tabular.scores import Truth, best_share, blended
 
 # After each epoch the training loss is measured on so many of the training rows.
 _MEASURED_ROWS = 10_000
-_STAGE = "train"
+_STAGE = "training"
 _SECONDS_BETWEEN_STOPS = 0.3
 
 
@@ -135,6 +135,7 @@ class Loop:
         if self._at.epoch or self._at.step:
             text += f", going on after epoch {self._at.epoch}"
         tell(self._run, text)
+        self._run.publish("plan", epochs=self._recipe.epochs)
         began_with = self._at.epoch
         while not self._is_over():
             self._one_epoch()

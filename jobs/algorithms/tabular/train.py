@@ -44,6 +44,7 @@ def train(run: RunFolder) -> None:
             run.output / "bundle",
             model,
             columns=prepared.columns,
+            left_out=prepared.left_out,
             target=settings.target,
             classes=prepared.target.classes,
             algorithm=spec["algorithm"],
