@@ -44,7 +44,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, pasted: Pasted) -> RunFold
     """Two of hundred labels are wrong, so that there are mistakes to look at."""
     targets = pasted.targets.copy()
     targets[::50] = (targets[::50] + 1) % 4
-    run = make_run(tmp_path_factory.mktemp("trained") / "run", pasted, targets, validation_split=0.4)
+    run = make_run(tmp_path_factory.mktemp("trained") / "run", pasted, targets, validation_split=0.4, epochs=30)
     train(run)
     return run
 
