@@ -250,7 +250,7 @@ class ModelServers:
 
     def _check_health(self, server: Server) -> None:
         now = time.monotonic()
-        if server.killed_because or now < server.health_due:
+        if server.killed_because or (now < server.health_due and not server.is_next):
             return
         if server.client.healthy() and (server.active_since is not None or self._has_answered(server)):
             server.unanswered, server.health_due = 0, now + self.timing.health_every_s
@@ -264,7 +264,9 @@ class ModelServers:
             if server.version.activated_at is None:
                 DeploymentVersion.objects.filter(pk=server.version.pk).update(activated_at=timezone.now())
             _move(server.deployment, Deployment.Status.ACTIVE, active_at=timezone.now())
-        elif server.active_since is None and not server.killed_because:
+        elif server.killed_because:
+            return
+        elif server.active_since is None:
             _tell(server, server.error)
             if now - server.started_at > self.timing.start_max_s:
                 self._kill(server, _("it did not answer within %(seconds)g s", seconds=self.timing.start_max_s))

@@ -1,5 +1,6 @@
 """Load on a deployment whose model changes: every answer is checked against the model that it says it is of."""
 
+import io
 import random
 import threading
 import time
@@ -10,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import requests
+from PIL import Image
 
-from tests.cast import png
 from tests.e2e.site import wait_until
 
 COLOURS = {10: (200, 0, 0), 20: (0, 200, 0), 30: (0, 0, 200)}
@@ -35,7 +36,7 @@ class Load:
     slowest_s: float = 0.0
 
     def __post_init__(self) -> None:
-        self._images = {label: png(colour) for label, colour in COLOURS.items()}
+        self._images = {label: _png(colour) for label, colour in COLOURS.items()}
         self._end = threading.Event()
         self._killed = threading.Event()
         self._lock = threading.Lock()
@@ -97,6 +98,7 @@ class Load:
         if answer.status_code == 503 and may_fail:
             with self._lock:
                 self.refused[answer.json()["reason"]] += 1
+            time.sleep(0.1)
             return ""
         if answer.status_code != 200:
             return f"{answer.status_code} {answer.text}"
@@ -107,3 +109,9 @@ class Load:
         with self._lock:
             self.answered[body["model"]["version"]] += 1
         return ""
+
+
+def _png(colour: tuple[int, int, int]) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 30), colour).save(buffer, "PNG")
+    return buffer.getvalue()
