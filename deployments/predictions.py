@@ -162,7 +162,19 @@ def _require_active(deployment: Deployment) -> None:
 
 def _told(deployment: Deployment, ask: Callable[[ModelServerClient], dict[str, Any]]) -> dict[str, Any]:
     try:
-        answer = ask(client_of(deployment.pk, deployment.version.number))
+        answer = _asked(deployment, ask)
     except ModelServerError as error:
         raise UserError(error.message, reason=error.reason, status=error.status, details=error.details) from None
     return {"predictions": answer["predictions"], "model": deployment.version.model_info}
+
+
+def _asked(deployment: Deployment, ask: Callable[[ModelServerClient], dict[str, Any]]) -> dict[str, Any]:
+    read = deployment.version
+    try:
+        return ask(client_of(deployment.pk, read.number))
+    except ModelServerError as error:
+        # RACE: another version took over after the row was read, and this one has ended.
+        deployment.refresh_from_db(fields=["version"])
+        if error.reason != "not_ready" or deployment.version.pk == read.pk:
+            raise
+    return ask(client_of(deployment.pk, deployment.version.number))

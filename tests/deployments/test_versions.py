@@ -14,6 +14,7 @@ from django.test import Client
 from deployments import authentication, versions
 from deployments.deploy import delete_deployment, start_deployment, stop_deployment
 from deployments.models import Deployment, DeploymentVersion, PredictionJob
+from deployments.predictions import predict_sample
 from deployments.servers import ModelServers, Timing
 from deployments.sockets import socket_path
 from dlmodeler_site.errors import UserError
@@ -269,6 +270,22 @@ def test_who_asks_the_old_one_after_its_end_is_answered_by_the_new_one(deploymen
         until(servers, lambda: is_in(deployment, Deployment.Status.STOPPED))
         authentication._remembered[deployment.pk] = (time.monotonic() + 60, stale)
         assert (send().status_code, send().json()["reason"]) == (503, "stopped")
+
+
+def test_a_sample_is_answered_by_the_new_one_as_well(cast: Cast, deployment: Deployment, other: Training) -> None:
+    file = make_data(make_dataset(cast.project), [("red.png", png(RED))]).files.get()
+    with keeper() as servers:
+        activate(servers, deployment)
+        stale = Deployment.objects.select_related("version").get()
+        change(deployment, other)
+        until_changed(servers, deployment)
+        until(servers, lambda: len(servers._servers) == 1)
+        answer = predict_sample(stale, file)
+        assert (answer["model"]["version"], answer["predictions"][0]["label"]) == (2, 11)
+        stop_deployment(deployment)
+        until(servers, lambda: is_in(deployment, Deployment.Status.STOPPED))
+        with pytest.raises(UserError, match="is not running"):
+            predict_sample(stale, file)
 
 
 def test_a_prediction_job_ends_with_the_version_that_it_began_with(
