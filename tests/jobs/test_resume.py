@@ -42,7 +42,7 @@ def went_on_after(run: RunFolder) -> list[str]:
 def kill_when(run: RunFolder, module: str, moment: Callable[[], bool], *, delay_s: float) -> None:
     process = start(run, module)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 200
         while not moment() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.005)
         time.sleep(delay_s)
@@ -60,6 +60,7 @@ def assert_same_epochs(run: RunFolder, whole: RunFolder, *, epochs: int) -> None
             assert found[epoch]["metrics"][name] == pytest.approx(event["metrics"][name], abs=1e-3), (epoch, name)
 
 
+@pytest.mark.timeout(600)  # beside much other work; by itself it takes seconds
 def test_epochs_after_a_kill_are_those_of_an_uninterrupted_training(tmp_path: Path) -> None:
     chance = random.Random(4)
     whole, run = (RunFolder.create(tmp_path / name, {}) for name in ("whole", "run"))
@@ -67,8 +68,8 @@ def test_epochs_after_a_kill_are_those_of_an_uninterrupted_training(tmp_path: Pa
     for _kill in range(2):
         wanted = len(newest_epochs(run)) + chance.randrange(2, 7)
         kill_when(run, TRAINED, lambda: len(newest_epochs(run)) >= wanted, delay_s=chance.random() * 0.1)  # noqa: B023
-    assert start(run, TRAINED).wait(timeout=60) == 0, run.log_tail()
-    assert uninterrupted.wait(timeout=60) == 0, whole.log_tail()
+    assert start(run, TRAINED).wait(timeout=200) == 0, run.log_tail()
+    assert uninterrupted.wait(timeout=200) == 0, whole.log_tail()
     assert len(went_on_after(run)) == 2
     assert_same_epochs(run, whole, epochs=EPOCHS)
     results = [each.result() for each in (run, whole)]
