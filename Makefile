@@ -72,6 +72,7 @@ bench: setup-dev ## the benchmark table
 
 soak: setup-dev ## the full counts: hours
 	$(BIN)/python -m benchmarks.soak
+	$(BIN)/python -m benchmarks.changes
 
 lock: $(DEV) ## newest versions that fit the *.in files
 	for name in requirements-setup requirements requirements-gpu requirements-dev; do \
