@@ -103,6 +103,7 @@ def pages(ids: dict[str, Any]) -> dict[str, str]:
         "deployments": f"{project}/deployments/",
         "deployment-create": f"{project}/deployments/new/?training={ids['training']}",
         "deployment": f"/deployments/{ids['deployment']}/",
+        "deployment-change": f"/deployments/{ids['deployment']}/change/",
         "deployment-predictions": f"/deployments/{ids['deployment']}/predictions/",
         "prediction-create": f"/deployments/{ids['deployment']}/predictions/new/",
         "prediction": f"/predictions/{ids['prediction']}/",
