@@ -1,11 +1,12 @@
 """A training whose process is killed goes on as if nothing had happened."""
 
+import json
 import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ import numpy as np
 import pytest
 
 from dlmodeler_site.compute.run_folder import RunFolder
-from tests.jobs import transferred
+from tests.jobs import tabulated, transferred
 from tests.jobs.trained import EPOCHS
 
 COMPARED = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
-TRAINED, TRANSFERRED = "tests.jobs.trained", "tests.jobs.transferred"
+TRAINED, TRANSFERRED, TABULATED = (f"tests.jobs.{name}" for name in ("trained", "transferred", "tabulated"))
 
 
 def start(run: RunFolder, module: str, *options: str) -> subprocess.Popen[bytes]:
@@ -110,3 +111,33 @@ def test_transfer_goes_on_wherever_it_was_killed(tmp_path: Path) -> None:
         assert np.array_equal(np.load(path), np.load(caches[1] / path.name)), path.name
     metrics = [each.result()["metrics"] for each in (run, whole)]  # type: ignore[index]
     assert metrics[0] == pytest.approx(metrics[1], abs=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_training_on_a_table_goes_on_where_it_was_killed(tmp_path: Path) -> None:
+    chance = random.Random(6)
+    whole, run = (tabulated.make_run(tmp_path / name) for name in ("whole", "run"))
+    uninterrupted = start(whole, TABULATED)
+    for _kill in range(2):
+        wanted = len(newest_epochs(run)) + chance.randrange(3, 15)
+        kill_when(run, TABULATED, lambda: len(newest_epochs(run)) >= wanted, delay_s=chance.random() * 0.1)  # noqa: B023
+    assert start(run, TABULATED).wait(timeout=240) == 0, run.log_tail()
+    assert uninterrupted.wait(timeout=240) == 0, whole.log_tail()
+    after = [int(epoch) for epoch in went_on_after(run)]
+    assert len(after) == 2
+    assert 0 < after[0] < after[1]
+    assert_same_epochs(run, whole, epochs=tabulated.EPOCHS)
+    results = [each.result() for each in (run, whole)]
+    for name in ("metrics", "baselines", "importance"):
+        of_run, of_whole = ([*_numbers(each, name)] for each in results)
+        assert of_run == pytest.approx(of_whole, abs=1e-3), name
+    evaluations = [(each.output / "evaluation" / "evaluation.jsonl").read_text() for each in (run, whole)]
+    predicted = [[json.loads(line)["predicted"] for line in text.splitlines()] for text in evaluations]
+    assert predicted[0] == predicted[1]
+
+
+def _numbers(result: dict[str, Any] | None, name: str) -> Iterator[float]:
+    assert result is not None
+    for each in result[name] if isinstance(result[name], list) else [result[name]]:
+        yield from (value for value in each.values() if isinstance(value, float))

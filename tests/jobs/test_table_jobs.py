@@ -12,7 +12,7 @@ from django.urls import reverse
 from datasets.models import Data
 from deployments.deploy import create_deployment
 from deployments.models import PredictionJob
-from jobs.models import Job, JobInput, Training
+from jobs.models import Estimate, Job, JobInput, Training
 from tests.cast import Cast, api, make_cast, make_data, make_dataset, run_work
 from tests.deployments.parts import activate, keeper
 
@@ -213,3 +213,32 @@ def test_life_cycle(cast: Cast, target: str) -> None:
             for label, kind in zip(predicted.predictions.values_list("label", flat=True), fruit()["fruit"], strict=True)
         )
         assert right > 100
+
+
+def test_a_probe_foretells_a_training_of_all_rows_from_some(cast: Cast) -> None:
+    job = make_job(cast, make_table(cast, table(fruit(30_000))))
+    url = f"/api/v1/jobs/{job.pk}/estimate/"
+    given = {"target": "fruit", "epochs": 50, "hidden_units": 8}
+    assert api(cast.erin).post(url, {"hyperparameters": given}, format="json").status_code == 202
+    estimate = run_work(Estimate.objects.get())
+    assert estimate.status == "completed", estimate.error
+    parts = estimate.details["parts"]
+    assert list(parts) == ["start", "preparing", "training", "export", "measuring"]
+    assert estimate.seconds == pytest.approx(sum(parts.values()), abs=0.2)
+    assert 10_000 <= estimate.details["samples"] < 10_020
+    assert 2e8 < (estimate.memory_bytes or 0) < 3e9
+    api(cast.erin).post(url, {"hyperparameters": given | {"epochs": 5000}}, format="json")
+    longer = run_work(Estimate.objects.exclude(pk=estimate.pk).get())
+    assert longer.details["parts"]["training"] > 10 * parts["training"]
+    request = {"job": job.pk, "trainings": [{"name": "foretold", "hyperparameters": given}]}
+    api(cast.erin).post("/api/v1/trainings/", request, format="json")
+    assert Training.objects.get().estimate == {"seconds": estimate.seconds, "memory_bytes": estimate.memory_bytes}
+    assert 'name="form-0-estimate"' in logged_in(cast.erin).get(reverse("jobs:training-create", args=[job.pk])).text
+
+
+def test_a_small_table_is_probed_as_a_whole(cast: Cast) -> None:
+    job = make_job(cast, make_table(cast, table(fruit(14))))
+    given = {"target": "weight", "epochs": 2, "validation_split": 0}
+    api(cast.erin).post(f"/api/v1/jobs/{job.pk}/estimate/", {"hyperparameters": given}, format="json")
+    estimate = run_work(Estimate.objects.get())
+    assert (estimate.status, estimate.error, estimate.details.get("samples")) == ("completed", "", 14)

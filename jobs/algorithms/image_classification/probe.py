@@ -1,14 +1,11 @@
 """Foretells what a training takes: the training's own steps on a few images, and what follows for all of them."""
 
 import math
-import os
 import resource
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib import import_module
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +14,7 @@ from dlmodeler_site.compute.run_folder import RunFolder
 from jobs.algorithms import devices
 from jobs.algorithms.data import LabelledImage, LabelledPixels, load_pixels, read_manifest
 from jobs.algorithms.image_classification.settings import Settings
+from jobs.algorithms.probing import Parts, seconds_since_start
 from jobs.algorithms.progress import tell
 from jobs.algorithms.runtime import dtype_policy, load_tensorflow, memory_errors, thread_count
 from jobs.bundles.gate import GateSamples
@@ -27,23 +25,6 @@ _STEPS_S = 3.0  # of a stage, about
 _CHECKPOINT_SHARE = 0.02
 _MAPPED_BYTES = 128 * 1024 * 1024  # of the pixels and of what a stage reads that stay in memory at a time
 
-T = TypeVar("T")
-
-
-@dataclass
-class _Parts:
-    """Seconds of each part of the training."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def timed(self, work: Callable[[], T]) -> tuple[T, float]:
-        started = time.monotonic()
-        done = work()
-        return done, time.monotonic() - started
-
-    def add(self, name: str, seconds: float) -> None:
-        self.seconds[name] = round(self.seconds.get(name, 0.0) + seconds, 2)
-
 
 def probe(run: RunFolder) -> None:
     """Do for some images what the spec says, and answer `estimate` for all of them, at most."""
@@ -51,14 +32,14 @@ def probe(run: RunFolder) -> None:
     settings = Settings.of(spec["hyperparameters"])
     threads = thread_count(spec["threads"])
     count = int(spec["count"])
-    parts = _Parts()
+    parts = Parts()
     images = read_manifest(run.path / spec["images"], labels=len(spec["labels"]))
     data, seconds = parts.timed(lambda: _decode(run, images, settings, threads))
     parts.add("decoding", _seconds_to_decode(seconds / len(images), count, threads))
     run.progress(0.1)
     tell(run, "Loading TensorFlow")
     load_tensorflow(run.path / "tensorflow.log")
-    parts.add("start", _seconds_since_start() - seconds)
+    parts.add("start", seconds_since_start() - seconds)
     run.progress(0.3)
     with memory_errors():
         memory_bytes = _probe_training(run, settings, data, images, parts, threads)
@@ -78,7 +59,7 @@ def _probe_training(
     settings: Settings,
     data: LabelledPixels,
     images: list[LabelledImage],
-    parts: _Parts,
+    parts: Parts,
     threads: int,
 ) -> int:
     """Adds to `parts`; answers the peak of memory in bytes."""
@@ -187,10 +168,3 @@ def _first(data: LabelledPixels, count: int) -> LabelledPixels:
 
 def _seconds_to_decode(of_image: float, count: int, threads: int) -> float:
     return of_image * count / max(min(threads, count // 256), 1)
-
-
-def _seconds_since_start() -> float:
-    """Since this process was started, the loading of its modules included."""
-    ticks = float(Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()[19])
-    uptime = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
-    return uptime - ticks / os.sysconf("SC_CLK_TCK")

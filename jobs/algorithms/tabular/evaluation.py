@@ -41,11 +41,9 @@ def measure_own_rows(
         StopRequested: the site asked the process to stop.
     """
     started = time.monotonic()
-    part, rows, most = "held_out", prepared.held_out, _MOST_ROWS
-    if not len(rows):
-        part, rows, most = "training", prepared.train, _MOST_TRAINING_ROWS
+    part, rows = ("held_out", prepared.held_out) if len(prepared.held_out) else ("training", prepared.train)
     of = len(rows)
-    if of > most:
+    if of > (most := measured_rows(len(prepared.train), len(prepared.held_out))):
         rows = np.sort(np.random.default_rng((seed, 9)).choice(rows, most, replace=False))
     served = load_served(run.output / "bundle", threads=threads)
     folder = run.output / "evaluation"
@@ -62,6 +60,11 @@ def measure_own_rows(
         threads=threads,
         baselines=baselines,
     )
+
+
+def measured_rows(train: int, held_out: int) -> int:
+    """How many rows are measured where so many were trained on and held out."""
+    return min(held_out, _MOST_ROWS) if held_out else min(train, _MOST_TRAINING_ROWS)
 
 
 def _answered(

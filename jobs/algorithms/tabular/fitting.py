@@ -6,6 +6,7 @@ Where none are held out, the training rows lie in folds, and each member of the 
 """
 
 import json
+import time
 from typing import Any
 
 import numpy as np
@@ -29,20 +30,32 @@ _MEMBERS = ((20_000, 8), (200_000, 4))
 _FEWEST_MEMBERS = 2
 _MEMBERS_PER_FOLD = 2
 # At most so many rows that lie in folds are asked after each epoch.
-_MOST_JUDGED = 20_000
+MOST_JUDGED = 20_000
 
 
 class Fitting:
-    """Call `run_to_end` once; `baselines` are there after it."""
+    """Call `run_to_end` once; `baselines` are there after it, and `linear_s`, the seconds of the linear part.
+
+    `members`: how many networks; None for as many as fit the number of rows.
+    """
 
     def __init__(
-        self, run: RunFolder, prepared: Prepared, settings: Settings, *, identity: dict[str, Any], seed: int
+        self,
+        run: RunFolder,
+        prepared: Prepared,
+        settings: Settings,
+        *,
+        identity: dict[str, Any],
+        seed: int,
+        members: int | None = None,
     ) -> None:
         self._run = run
         self._prepared = prepared
         self._settings = settings
         self._identity = json.loads(json.dumps({**identity, "seed": seed}))  # as it is when it was stored
         self._seed = seed
+        self._members = members or members_of(len(prepared.train))
+        self.linear_s = 0.0
         self.baselines: list[dict[str, Any]] = []
         self._scale = _scale_of(prepared)
         self._truth = _truth_of(prepared, self._scale, is_balanced=settings.class_weight == "balanced")
@@ -55,9 +68,11 @@ class Fitting:
         """The trained model, and what the loop came to."""
         prepared, settings = self._prepared, self._settings
         encoder, train = prepared.encoder, prepared.train
-        members = _members(len(train))
+        members = self._members
         folds = self._folds(members)
+        started = time.monotonic()
         fitted, rows = self._fit_linear(folds)
+        self.linear_s = time.monotonic() - started
         network = Network(
             members=members,
             width=encoder.width,
@@ -156,8 +171,8 @@ class Fitting:
         judged, of_judged = prepared.held_out, answered[prepared.held_out]
         if fitted.unseen is not None:
             chosen = np.arange(len(rows))
-            if len(rows) > _MOST_JUDGED:
-                chosen = np.sort(np.random.default_rng((self._seed, 8)).choice(len(rows), _MOST_JUDGED, replace=False))
+            if len(rows) > MOST_JUDGED:
+                chosen = np.sort(np.random.default_rng((self._seed, 8)).choice(len(rows), MOST_JUDGED, replace=False))
             judged, of_judged = rows[chosen], fitted.unseen[chosen]
         return Parts(prepared.train, prepared.held_out, answered, judged, of_judged, fitted.unseen is not None)
 
@@ -172,7 +187,8 @@ class Fitting:
         return Features(features.dense[rows], features.ids[rows])
 
 
-def _members(rows: int) -> int:
+def members_of(rows: int) -> int:
+    """How many networks learn from so many rows."""
     return next((members for most, members in _MEMBERS if rows <= most), _FEWEST_MEMBERS)
 
 

@@ -16,7 +16,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from jobs.algorithms.tabular.scores import Truth
 
 # More rows hardly move a linear model and would take minutes.
-_MOST_ROWS = 100_000
+MOST_ROWS = 100_000
 # Numbers (rows x features x outputs) up to which the strength of the penalty is chosen by cross-validation.
 _CHOOSING_SIZE = 2_000_000
 _STRENGTHS = (0.01, 0.1, 1.0, 10.0)
@@ -88,9 +88,9 @@ def matrix_of(
 
 def fitted_rows(rows: int, *, seed: int) -> NDArray[np.int64]:
     """Which of the training rows a linear model is fitted on."""
-    if rows <= _MOST_ROWS:
+    if rows <= MOST_ROWS:
         return np.arange(rows)
-    return np.sort(np.random.default_rng((seed, 3)).choice(rows, _MOST_ROWS, replace=False))
+    return np.sort(np.random.default_rng((seed, 3)).choice(rows, MOST_ROWS, replace=False))
 
 
 def fit_classifier(

@@ -19,7 +19,7 @@ from jobs.algorithms.tabular.learner import Learner
 from jobs.algorithms.tabular.scores import Truth, best_share, blended
 
 # After each epoch the training loss is measured on so many of the training rows.
-_MEASURED_ROWS = 10_000
+MEASURED_ROWS = 10_000
 _STAGE = "training"
 _SECONDS_BETWEEN_STOPS = 0.3
 
@@ -119,8 +119,8 @@ class Loop:
         self._steps = math.ceil(len(parts.train) / recipe.batch_size)
         self._steps_at_once = 16
         self._measured = parts.train
-        if len(parts.train) > _MEASURED_ROWS:
-            drawn = np.random.default_rng((seed, 5)).choice(parts.train, _MEASURED_ROWS, replace=False)
+        if len(parts.train) > MEASURED_ROWS:
+            drawn = np.random.default_rng((seed, 5)).choice(parts.train, MEASURED_ROWS, replace=False)
             self._measured = np.sort(drawn)
         self._monitor = TrainingMonitor(run, save=self._save)
 
