@@ -33,7 +33,7 @@ def test_each_column_shows_and_starts_with_what_applies_to_its_network(live_serv
     expect(field(0, "rotation")).to_be_visible()
     field(0, "network").select_option("transfer")
     expect(field(0, "filter_num1")).to_be_hidden()
-    expect(field(0, "rotation")).to_be_hidden()
+    expect(field(0, "rotation")).to_be_visible()  # both networks learn from varied images
     expect(field(0, "fine_tune_blocks")).to_be_visible()
     transfer_epochs = field(0, "epochs").input_value()
     assert transfer_epochs != "100"

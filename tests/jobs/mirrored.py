@@ -39,7 +39,7 @@ ORIGINAL = {"network": "original", **{f"filter_num{block}": 8 for block in range
 CASES: dict[str, tuple[int, dict[str, Any]]] = {
     "original": (26, {**ORIGINAL, "rotation": 20, "shift": 10}),
     "original in pieces": (370, {**ORIGINAL, "batch_size": 291, "epochs": 1}),
-    "transfer": (26, {"network": "transfer", "fine_tune_epochs": 1, "fine_tune_blocks": 2}),
+    "transfer": (26, {"network": "transfer", "fine_tune_epochs": 1, "fine_tune_blocks": 2, "rotation": 20}),
 }
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from datasets.inspection.images import fit_rgb
-from dlmodeler_site.compute.run_folder import RunFolder, StopRequested, write_jsonl
+from dlmodeler_site.compute.run_folder import RunError, RunFolder, StopRequested, write_jsonl
 from jobs.algorithms.base import validate_hyperparameters
 from jobs.algorithms.image_classification.pretrained_weights import (
     PretrainedWeights,
@@ -72,7 +72,7 @@ def between(network: Any, first: str, last: str) -> Any:
     return keras.Model(network.input, [network.get_layer(name).output for name in (first, last)])
 
 
-def make_run(path: Path) -> RunFolder:
+def make_run(path: Path, **hyperparameters: Any) -> RunFolder:
     """A run of 12 images of three colours."""
     generator = np.random.default_rng(0)
     rows = []
@@ -86,7 +86,7 @@ def make_run(path: Path) -> RunFolder:
     spec = {
         "algorithm": "image_classification",
         "name": "tiny",
-        "hyperparameters": validate_hyperparameters(manifest("image_classification"), TINY),
+        "hyperparameters": validate_hyperparameters(manifest("image_classification"), {**TINY, **hyperparameters}),
         "images": "input/images.jsonl",
         "labels": [{"label": index + 1, "class_name": name} for index, name in enumerate(("red", "green", "blue"))],
         "seed": 7,
@@ -348,3 +348,67 @@ def test_what_is_served_answers_what_was_trained(tmp_path: Path) -> None:
     trained = fine_tuning.network(np.asarray(fine_tuning.inputs)).numpy()
     assert np.abs(plan.served()(data.pixels).numpy() - trained).max() < 0.02
     assert head.network(np.asarray(head.inputs)).shape == trained.shape
+
+
+def plan_of(run: RunFolder, cache: Path) -> Any:
+    from jobs.algorithms.data import load_pixels, read_manifest
+    from jobs.algorithms.image_classification.settings import Settings
+    from jobs.algorithms.image_classification.stages import Task
+    from jobs.algorithms.image_classification.transfer import make_plan
+
+    settings = Settings.of(run.spec["hyperparameters"])
+    found = read_manifest(run.path / "input" / "images.jsonl", labels=3)
+    data = load_pixels(run, found, cache=cache, size_px=SIZE_PX, threads=1)
+    return make_plan(Task(run, settings, data, cache, "float32", 1, 7)), data
+
+
+def test_both_stages_learn_from_varied_images(tmp_path: Path, network: Any) -> None:
+    from jobs.algorithms.image_classification.augmentation import draw_keys, vary_images
+    from jobs.algorithms.image_classification.settings import Variations
+
+    run = make_run(tmp_path / "run", rotation=90, brightness=50)
+    plan, data = plan_of(run, tmp_path)
+    progress = [event["value"] for event in told(run, "progress")]
+    assert progress == sorted(progress)
+    assert progress[-1] == pytest.approx(plan.begins_at)
+    head, fine_tuning = plan.stages
+    for stage in (head, fine_tuning):
+        assert len(stage.varied) == 2  # no more than the epochs
+        assert stage.learned_from(0) is stage.varied[0]
+        assert stage.learned_from(3) is stage.varied[1]
+        for copy in stage.varied:
+            assert copy.shape == stage.inputs.shape
+            assert np.abs(copy - stage.inputs).max() > 0.1
+    vary = vary_images(Variations(rotation_degrees=90, brightness=0.5))
+    assert vary is not None
+    turned = vary(np.asarray(data.pixels), draw_keys(12, seed=0, epoch=2, step=0)).numpy()
+    assert np.abs(network(turned).numpy() - head.varied[1]).max() < 0.05
+    # The next one finds the copies; another angle has copies of its own, and without one there are none.
+    files = len(list(tmp_path.glob("*.npy")))
+    again = make_run(tmp_path / "again", rotation=90, brightness=50)
+    assert (plan_of(again, tmp_path)[0].stages[0].varied[0] == head.varied[0]).all()
+    assert len(list(tmp_path.glob("*.npy"))) == files
+    plain, _data = plan_of(make_run(tmp_path / "plain"), tmp_path)
+    assert not any(stage.varied for stage in plain.stages)
+    assert (plain.stages[0].inputs == head.inputs).all()
+
+
+def test_held_out_images_are_measured_as_they_are_and_the_others_learned_from_varied(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from jobs.algorithms.image_classification.loop import Loop, Samples
+
+    plan, data = plan_of(make_run(tmp_path / "run", rotation=90), tmp_path)
+    everything = np.arange(12)
+    samples = Samples(data.targets, np.ones(12, np.float32), everything[:9], everything[9:])
+    head = plan.stages[0]
+    # A loss that is not a number ends the training: nothing may read these.
+    inputs, copies = np.array(head.inputs), [np.array(copy) for copy in head.varied]
+    inputs[:9] = np.nan
+    for copy in copies:
+        copy[9:] = np.nan
+    run = RunFolder.create(tmp_path / "loop", {})
+    Loop(run, [replace(head, inputs=inputs, varied=copies)], samples, identity={}, seed=1).run_to_end()
+    assert len(told(run, "epoch")) == 2
+    with pytest.raises(RunError):
+        Loop(run, [replace(head, inputs=inputs, varied=[])], samples, identity={"other": 1}, seed=1).run_to_end()

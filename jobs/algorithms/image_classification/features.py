@@ -26,6 +26,8 @@ _BATCH = 8
 _ROWS_PER_CHUNK = 512
 
 Compute = Callable[[NDArray[np.uint8]], Sequence[NDArray[Any]]]
+# uint8 images (batch, height, width, 3) and the index of the first of them to images of the same shape.
+VaryRows = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ def load_frozen(
     dtype_policy: str,
     threads: int,
     progress: float,
+    begins_at: float = 0.0,
+    vary: VaryRows | None = None,
 ) -> Frozen:
     """Map what is `wanted` into memory, in its order, computing what no training computed before.
 
@@ -63,7 +67,8 @@ def load_frozen(
     Args:
         pixels: uint8 (image, height, width, 3).
         wanted: by the name of the layer of `network()` that answers it.
-        progress: how far the run is when all is done.
+        progress: how far the run is when all is done, from `begins_at` on.
+        vary: what is done to the images before; the names of what is `wanted` tell which.
 
     Raises:
         RunError: the disk is full.
@@ -79,7 +84,8 @@ def load_frozen(
         if missing:
             tell(run, f"Computing what the pretrained layers see in {len(pixels)} images")
             compute = _compute(network(), missing, dtype_policy=dtype_policy, threads=threads)
-            _fill(run, pixels, {paths[layer]: shapes[layer] for layer in missing}, compute, progress)
+            files = {paths[layer]: shapes[layer] for layer in missing}
+            _fill(run, pixels, files, compute, begins_at=begins_at, progress=progress, vary=vary)
             mapped |= {layer: open_array(paths[layer], shapes[layer], np.float16) for layer in missing}
         else:
             tell(run, f"Using what the pretrained layers saw in {len(pixels)} images before")
@@ -98,7 +104,10 @@ def _fill(
     pixels: NDArray[np.uint8],
     shapes: Mapping[Path, tuple[int, ...]],
     compute: Compute,
+    *,
+    begins_at: float,
     progress: float,
+    vary: VaryRows | None,
 ) -> None:
     # What is half made belongs to this set of files: another set that has one of them computes other rows of it.
     of_set = hashlib.sha256(" ".join(sorted(path.name for path in shapes)).encode()).hexdigest()[:16]
@@ -115,12 +124,15 @@ def _fill(
         for first in range(0, rows.stop - start, _BATCH):
             run.check_stop()
             batch = slice(first, first + _BATCH)
-            for target, answer in zip(targets, compute(pixels[rows][batch]), strict=True):
+            images = pixels[rows][batch]
+            if vary:
+                images = vary(images, start + first)
+            for target, answer in zip(targets, compute(images), strict=True):
                 target[batch] = answer
         # Mapped rows count as memory of the process as long as it has them; those of `targets` go with the variable.
         release_pages(pixels)
         note.write_text(str(rows.stop), encoding="ascii")
-        run.progress(progress * rows.stop / len(pixels))
+        run.progress(begins_at + (progress - begins_at) * rows.stop / len(pixels))
     for path in shapes:
         partial[path].replace(path)
     note.unlink()

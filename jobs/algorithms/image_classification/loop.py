@@ -177,7 +177,7 @@ class Loop:
     def _one_step(self, batch: NDArray[np.int64]) -> tuple[float, int]:
         """Learn from the samples of these indexes, which rise, so that the file is read forwards."""
         loss_sum, correct = self._learner.learn(
-            self._read(batch),
+            self._read(self._stage.learned_from(self._at.epoch_of_stage), batch),
             self._samples.targets[batch],
             self._samples.weights[batch],
             draw_keys(len(batch), seed=self._seed, epoch=self._at.epoch + 1, step=self._at.step),
@@ -230,7 +230,9 @@ class Loop:
         for start in range(0, len(indexes), _EVALUATION_BATCH):
             batch = indexes[start : start + _EVALUATION_BATCH]
             weights = self._samples.weights[batch]
-            batch_loss, batch_correct = self._learner.measure(self._read(batch), self._samples.targets[batch], weights)
+            batch_loss, batch_correct = self._learner.measure(
+                self._read(self._stage.inputs, batch), self._samples.targets[batch], weights
+            )
             loss_sum += batch_loss
             correct += batch_correct
             self._monitor.step(self._fraction())
@@ -238,11 +240,11 @@ class Loop:
         weight = float(self._samples.weights[indexes].sum())
         return {"val_loss": loss_sum / weight, "val_accuracy": correct / len(indexes)}
 
-    def _read(self, batch: NDArray[np.int64]) -> NDArray[Any]:
-        rows: NDArray[Any] = self._stage.inputs[batch]
+    def _read(self, inputs: NDArray[Any], batch: NDArray[np.int64]) -> NDArray[Any]:
+        rows: NDArray[Any] = inputs[batch]
         self._read_bytes += rows.nbytes
         if self._read_bytes >= _RELEASE_BYTES:
-            release_pages(self._stage.inputs)
+            release_pages(inputs)
             self._read_bytes = 0
         return rows
 

@@ -2,7 +2,7 @@
 
 from dlmodeler_site.sentences import gettext_noop
 from jobs.algorithms.base import Hyperparameter
-from jobs.algorithms.image_classification.variants import MOST_EPOCHS, ORIGINAL, TRANSFER
+from jobs.algorithms.image_classification.variants import MOST_EPOCHS, TRANSFER
 
 _MEASURING = gettext_noop("Measuring and stopping")
 _REGULARISATION = gettext_noop("Regularisation")
@@ -123,7 +123,6 @@ _VARIATIONS = (
         default=0.0,
         minimum=0.0,
         maximum=180.0,
-        variants=(ORIGINAL,),
         group=_AUGMENTATION,
         title=gettext_noop("Rotation"),
         help=gettext_noop("Turn every image by up to this angle, to either side."),
@@ -135,7 +134,6 @@ _VARIATIONS = (
         default=0.0,
         minimum=0.0,
         maximum=90.0,
-        variants=(ORIGINAL,),
         group=_AUGMENTATION,
         title=gettext_noop("Zoom"),
         help=gettext_noop("Enlarge or shrink every image by up to this much."),
@@ -147,7 +145,6 @@ _VARIATIONS = (
         default=0.0,
         minimum=0.0,
         maximum=90.0,
-        variants=(ORIGINAL,),
         group=_AUGMENTATION,
         title=gettext_noop("Shift"),
         help=gettext_noop("Move every image by up to this share of its width and height."),
@@ -159,7 +156,6 @@ _VARIATIONS = (
         default=0.0,
         minimum=0.0,
         maximum=90.0,
-        variants=(ORIGINAL,),
         group=_AUGMENTATION,
         title=gettext_noop("Brightness"),
         help=gettext_noop("Make every image lighter or darker by up to this much."),

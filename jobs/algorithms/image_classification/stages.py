@@ -25,6 +25,7 @@ class Stage:
             layers; what one has learned is where the next begins.
         recipe: how it learns.
         vary: what is done to a batch before it is learned from, given the samples' keys.
+        varied: arrays like `inputs`, of varied images; epochs learn from one after the other instead of `inputs`.
         cost: time of one epoch, in any unit that all stages of the training have in common.
         rate_name: the hyperparameter that the learning rate comes from, for errors.
     """
@@ -34,8 +35,13 @@ class Stage:
     network: keras.Model
     recipe: Recipe
     vary: Vary | None = None
+    varied: Sequence[NDArray[Any]] = ()
     cost: float = 1.0
     rate_name: str = "learning_rate"
+
+    def learned_from(self, epoch: int) -> NDArray[Any]:
+        """What an epoch of this stage, counted from 0, learns from."""
+        return self.varied[epoch % len(self.varied)] if self.varied else self.inputs
 
 
 @dataclass(frozen=True)

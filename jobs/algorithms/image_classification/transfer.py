@@ -10,7 +10,7 @@ from keras import layers
 from numpy.typing import NDArray
 
 from jobs.algorithms.data import release_pages
-from jobs.algorithms.image_classification.augmentation import KeyedDropout, Vary, flip
+from jobs.algorithms.image_classification.augmentation import KeyedDropout, Vary, draw_keys, flip, vary_images
 from jobs.algorithms.image_classification.efficientnet_lite0 import (
     BLOCKS,
     FEATURES,
@@ -21,7 +21,7 @@ from jobs.algorithms.image_classification.efficientnet_lite0 import (
     maps_shape,
     set_parameters,
 )
-from jobs.algorithms.image_classification.features import Wanted, load_frozen
+from jobs.algorithms.image_classification.features import VaryRows, Wanted, load_frozen
 from jobs.algorithms.image_classification.pretrained_weights import load_pretrained_weights
 from jobs.algorithms.image_classification.settings import Settings, Variations
 from jobs.algorithms.image_classification.stages import Stage, Task
@@ -31,6 +31,8 @@ _FROZEN_SHARE = 0.25
 # One epoch of fine-tuning takes so much longer, for each block that learns, than one of the last layer alone.
 _BLOCK_COST = 40.0
 _ROWS_PER_CHUNK = 1024
+# So many varied copies of every image at most: each takes the time and the room of the images themselves.
+_MOST_COPIES = 3
 _STANDARDISATION_FLOOR = 0.1
 
 
@@ -74,25 +76,40 @@ def make_plan(task: Task) -> TransferPlan:
         set_parameters(network, parameters)
         return network
 
-    frozen = load_frozen(
-        task.run,
-        task.data.pixels,
-        wanted,
-        frozen_network,
-        pixels_key=task.data.key,
-        cache=task.cache,
-        dtype_policy=task.dtype_policy,
-        threads=task.threads,
-        progress=_FROZEN_SHARE,
-    )
-    features, *maps = frozen.arrays
+    moved = replace(settings.variations, flip_horizontal=False, flip_vertical=False)
+    copies = min(_MOST_COPIES, max(settings.recipe.epochs, settings.fine_tune_epochs)) if moved.any else 0
+
+    def frozen_arrays(copy: int) -> Sequence[NDArray[np.float16]]:
+        """Of the images as they are (0), or of one of their varied copies."""
+        of_copy = {
+            layer: Wanted(f"{one.name} of copy {copy} by {moved}", one.shape) if copy else one
+            for layer, one in wanted.items()
+        }
+        frozen = load_frozen(
+            task.run,
+            task.data.pixels,
+            of_copy,
+            frozen_network,
+            pixels_key=task.data.key,
+            cache=task.cache,
+            dtype_policy=task.dtype_policy,
+            threads=task.threads,
+            begins_at=_FROZEN_SHARE * copy / (copies + 1),
+            progress=_FROZEN_SHARE * (copy + 1) / (copies + 1),
+            vary=_varied_copy(moved, len(task.data.pixels), copy) if copy else None,
+        )
+        return frozen.arrays
+
+    features, *maps = frozen_arrays(0)
+    varied = [frozen_arrays(copy) for copy in range(1, copies + 1)]
     train, _held_out = task.data.split(share=settings.validation_split, seed=task.seed)
     head = _Head(features, train, settings)
-    stages = [head.stage(features)]
+    stages = [replace(head.stage(features), varied=[arrays[0] for arrays in varied])]
     top = None
     if maps:
         top = TopBlocks(parameters, first_block=first_block, dtype=task.dtype_policy, name="top_blocks")
-        stages.append(head.fine_tuning_stage(maps[0], top))
+        fine_tuning = head.fine_tuning_stage(maps[0], top)
+        stages.append(replace(fine_tuning, varied=[arrays[1] for arrays in varied]))
     return TransferPlan(settings, stages, parameters, head.standardisation, head.logits, top)
 
 
@@ -161,3 +178,15 @@ def _flips(variations: Variations) -> Vary | None:
         return flip(maps, keys, horizontal=variations.flip_horizontal, vertical=variations.flip_vertical)
 
     return vary
+
+
+def _varied_copy(variations: Variations, count: int, copy: int) -> VaryRows:
+    """Turned, zoomed, moved and lit as the images of the original network, always the same for a copy's number."""
+    vary = vary_images(variations) or (lambda images, _keys: images)
+    keys = draw_keys(count, seed=0, epoch=copy, step=0)
+
+    def vary_rows(images: NDArray[np.uint8], first: int) -> NDArray[np.uint8]:
+        varied: NDArray[np.uint8] = vary(tf.constant(images), keys[first : first + len(images)]).numpy()
+        return varied
+
+    return vary_rows
