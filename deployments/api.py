@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.http import FileResponse
+from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
@@ -17,7 +17,7 @@ from datasets.models import Data, File
 from deployments import deploy, predictions, tokens, versions
 from deployments.addresses import file_url
 from deployments.models import Deployment, DeploymentToken, DeploymentVersion, PredictionJob
-from deployments.results import results_file, results_of
+from deployments.results import results_file, results_lines, results_of
 from deployments.serializers import (
     DeploymentCreateSerializer,
     DeploymentSerializer,
@@ -289,10 +289,13 @@ class PredictionJobViewSet(ListModelMixin, ScopedViewSet):
         given = _validated(PredictionJobSerializer, request)
         deployments = Deployment.objects.select_related("project", "version")
         deployment = get_editable(deployments, request.user, pk=given["deployment_id"])
-        data = get_visible(Data.objects.select_related("dataset__project"), request.user, pk=given["data_id"])
+        every = Data.objects.select_related("dataset__project")
+        data = get_visible(every, request.user, pk=given["data_id"])
+        labels = given["labels_data_id"] and get_visible(every, request.user, pk=given["labels_data_id"])
         job = predictions.create_prediction_job(
             deployment,
             data=data,
+            labels=labels,
             name=given["name"],
             description=given["description"],
             creator=request.user,  # type: ignore[arg-type]
@@ -322,20 +325,38 @@ class PredictionJobViewSet(ListModelMixin, ScopedViewSet):
         responses=PredictionSerializer(many=True),
         parameters=[
             OpenApiParameter("label", OpenApiTypes.STR, description="only files or rows predicted to be of this class"),
+            OpenApiParameter("true", OpenApiTypes.STR, description="only files or rows that are of this class"),
+            OpenApiParameter("wrong", OpenApiTypes.BOOL, description="only files or rows that are of another class"),
             OpenApiParameter("failed", OpenApiTypes.BOOL, description="only files or rows that could not be predicted"),
         ],
     )
     @action(detail=True, methods=["get"])
     def results(self, request: Request, pk: str) -> Response:
-        rows = results_of(
-            self.visible(), label=request.query_params.get("label"), failed=request.query_params.get("failed")
-        )
+        asked = {name: request.query_params.get(name) for name in ("label", "true", "wrong", "failed")}
+        rows = results_of(self.visible(), **asked)
         page = self.paginate_queryset(rows)
         return self.get_paginated_response(PredictionSerializer(page, many=True, context={"request": request}).data)
 
     @extend_schema(responses={(200, "text/csv"): OpenApiTypes.BINARY})
     def results_csv(self, request: Request, pk: int) -> FileResponse:
         return results_file(self.visible())
+
+    @extend_schema(responses={(200, "application/jsonl"): OpenApiTypes.STR}, summary="All results as JSON lines")
+    def results_jsonl(self, request: Request, pk: int) -> StreamingHttpResponse:
+        return results_lines(self.visible())
+
+    @extend_schema(
+        responses={(200, "image/png"): OpenApiTypes.BINARY},
+        summary="What in an image spoke for the class that was predicted, while the version that predicted serves",
+    )
+    def heatmap(self, request: Request, pk: int, file_pk: int) -> HttpResponse:
+        job = self.visible()
+        rows = job.predictions.select_related("file__data", "prediction_job__version")
+        prediction = get_object_or_404(rows, file=file_pk, row=0)
+        prediction.prediction_job.deployment = job.deployment
+        answer = HttpResponse(predictions.explain_prediction(prediction), content_type="image/png")
+        answer["Cache-Control"] = "private, max-age=86400"
+        return answer
 
     def _answer(self, job: PredictionJob, *, status: int = 200) -> Response:
         return Response(PredictionJobSerializer(job).data, status=status)

@@ -13,4 +13,14 @@ urlpatterns = [
         PredictionJobViewSet.as_view({"get": "results_csv"}),
         name="api-prediction-results-csv",
     ),
+    path(
+        "predictions/<int:pk>/results.jsonl",
+        PredictionJobViewSet.as_view({"get": "results_jsonl"}),
+        name="api-prediction-results-jsonl",
+    ),
+    path(
+        "predictions/<int:pk>/files/<int:file_pk>/heatmap/",
+        PredictionJobViewSet.as_view({"get": "heatmap"}),
+        name="api-prediction-heatmap",
+    ),
 ]

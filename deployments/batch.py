@@ -15,6 +15,7 @@ from dlmodeler_site.storage import workspace
 
 if TYPE_CHECKING:
     from deployments.models import PredictionJob
+    from deployments.truth import Truth
 
 BATCH = 1000
 RESULTS_NAME = "results.csv"
@@ -39,24 +40,28 @@ def stage(job: PredictionJob, run: RunFolder) -> dict[str, Any]:
 
 def publish(job: PredictionJob, run: RunFolder) -> None:
     """Write the prediction rows, in batches, and the csv; nothing is shown before the job is completed."""
+    from deployments.truth import Truth
+
     job.predictions.all().delete()  # of an attempt that died here
     job.file_count = job.row_count = job.failed_count = 0
+    truth = Truth(job)
     predictions, table = run.output / "predictions.jsonl", run.output / RESULTS_NAME
     if not job.version.takes_tables:  # those have their csv from the process, with the columns of their files
         _write_csv(predictions, table)
     rows = _read_rows(predictions)
     last_file = None
     while batch := list(islice(rows, BATCH)):
-        _write_rows(job, batch)
+        _write_rows(job, batch, truth)
         for row in batch:
             job.file_count += row["id"] != last_file
             job.row_count += "row" in row and row["row"] > 0
             job.failed_count += bool(row["error"])
             last_file = row["id"]
+    job.summary = truth.summary()
     workspace().put_file(job.results_key, table)
 
 
-def _write_rows(job: PredictionJob, batch: list[dict[str, Any]]) -> None:
+def _write_rows(job: PredictionJob, batch: list[dict[str, Any]], truth: Truth) -> None:
     from deployments.models import Prediction
 
     Prediction.objects.bulk_create(
@@ -68,6 +73,7 @@ def _write_rows(job: PredictionJob, batch: list[dict[str, Any]]) -> None:
             class_name=(row.get("class_name") or "")[:200],
             probability=row.get("probability"),
             value=row.get("value"),
+            target=truth.target_of(row),
             top=row.get("top") or [],
             error=row["error"],
         )
@@ -88,8 +94,8 @@ def _read_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def record(job: PredictionJob, run: RunFolder) -> None:
-    """Save the totals; part of the completing transaction."""
-    job.save(update_fields=["file_count", "row_count", "failed_count"])
+    """Save what it came to; part of the completing transaction."""
+    job.save(update_fields=["file_count", "row_count", "failed_count", "summary"])
 
 
 COLUMNS = ("file", "label", "class_name", "probability", "error")

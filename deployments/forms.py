@@ -83,7 +83,22 @@ class PredictionJobForm(NamedForm):
         },
     )
 
+    labels: Any = forms.ModelChoiceField(
+        label=_("Labels"),
+        queryset=None,
+        required=False,
+        widget=forms.HiddenInput,
+        error_messages={
+            "invalid_choice": _("This is no completed data of this project. Choose one from the browser."),
+        },
+    )
+
     def __init__(self, *args: Any, deployment: Deployment, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.data_choices = completed_data(deployment.project, content=TABLES if deployment.takes_tables else IMAGES)
         self.fields["data"].queryset = self.data_choices  # type: ignore[attr-defined]
+        self.label_choices = completed_data(deployment.project, content=TABLES)
+        if deployment.takes_tables:
+            del self.fields["labels"]
+        else:
+            self.fields["labels"].queryset = self.label_choices  # type: ignore[attr-defined]

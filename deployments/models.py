@@ -287,7 +287,7 @@ class PredictionJobQuerySet(ScopedQuerySet):
     to_project = "deployment__project"
 
 
-@audited(exclude_fields=STATE_OF_WORK)
+@audited(exclude_fields=(*STATE_OF_WORK, "summary"))
 class PredictionJob(Work):
     """Predicts every sound file of a data, or every row of its csv files, with a deployment's bundle."""
 
@@ -297,6 +297,15 @@ class PredictionJob(Work):
         Deployment, verbose_name=_("deployment"), on_delete=models.CASCADE, related_name="prediction_jobs"
     )
     data = models.ForeignKey(Data, verbose_name=_("data"), on_delete=models.RESTRICT, related_name="prediction_jobs")
+    labels_data = models.ForeignKey(
+        Data,
+        verbose_name=_("label data"),
+        null=True,
+        blank=True,
+        on_delete=models.RESTRICT,
+        related_name="+",
+        help_text=_("What the files are in truth, in csv files; labels on the files themselves need none."),
+    )
     name = models.CharField(_("name"), max_length=100)
     slug = models.CharField(_("slug"), max_length=100, editable=False)
     description = models.TextField(_("description"), max_length=2000, blank=True)
@@ -317,6 +326,12 @@ class PredictionJob(Work):
     )
     failed_count = models.PositiveIntegerField(
         _("number of failures"), default=0, editable=False, help_text=_("Files or rows that could not be predicted.")
+    )
+    summary = models.JSONField(
+        _("summary"),
+        default=dict,
+        editable=False,
+        help_text=_("How right the predictions are; empty where nothing has a label."),
     )
 
     objects = PredictionJobQuerySet.as_manager()
@@ -385,6 +400,9 @@ class Prediction(models.Model):
     )
     label = models.JSONField(_("label"), null=True, help_text=_("An integer, or the text of a class of rows."))
     value = models.FloatField(_("value"), null=True, help_text=_("What a regression answered."))
+    target = models.JSONField(
+        _("true label"), null=True, help_text=_("What it is in truth, where that is known: a label, or a number.")
+    )
     class_name = models.CharField(_("class name"), max_length=200, blank=True)
     probability = models.FloatField(_("probability"), null=True)
     top = models.JSONField(_("top classes"), default=list)

@@ -4,7 +4,8 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import FileResponse, HttpRequest, HttpResponse
+from django.core.paginator import Paginator
+from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -16,7 +17,7 @@ from deployments import predictions
 from deployments.forms import PredictionJobForm
 from deployments.models import Deployment, PredictionJob
 from deployments.pages import deployment_frame
-from deployments.results import predicted_classes, results_file, results_of, values_of
+from deployments.results import predicted_classes, results_file, results_lines, results_of, shown, values_of
 from deployments.sample_rows import filled_columns, table_input
 from deployments.tables import PredictionJobTable, prediction_table
 from deployments.views import DEPLOYMENTS
@@ -25,11 +26,16 @@ from dlmodeler_site.errors import UserError
 from dlmodeler_site.forms import errors_on
 from dlmodeler_site.lists import is_searched, paged, searched
 from dlmodeler_site.parameters import as_whole_number, whole_number
+from dlmodeler_site.work.models import Status
 from dlmodeler_site.work.queue import waiting_reason
+from jobs.evaluating.evaluated import class_names
+from jobs.evaluating.page import figures, matrix, most_confused
 
 JOBS = PredictionJob.objects.select_related(
     "deployment__project", "deployment__version", "version__training__job", "data", "creator"
 ).defer(*LARGE_OF_DATA)
+IMAGES_AT_ONCE = 48
+CHIPS = 12  # classes to choose by one click; a menu has all of them
 
 
 @login_required
@@ -61,6 +67,7 @@ def prediction_create(request: HttpRequest, pk: int) -> HttpResponse:
             job = predictions.create_prediction_job(
                 deployment,
                 data=form.cleaned_data["data"],
+                labels=form.cleaned_data.get("labels"),
                 name=form.cleaned_data["name"],
                 description=form.cleaned_data["description"],
                 creator=request.user,  # type: ignore[arg-type]
@@ -68,6 +75,7 @@ def prediction_create(request: HttpRequest, pk: int) -> HttpResponse:
             messages.success(request, _("The prediction “%(name)s” was queued.") % {"name": job.name})
             return redirect("deployments:prediction", job.pk)
     chosen = as_whole_number(str(form["data"].value() or ""))
+    labels = None if deployment.takes_tables else as_whole_number(str(form["labels"].value() or ""))
     context = deployment_frame(
         request,
         deployment,
@@ -75,6 +83,7 @@ def prediction_create(request: HttpRequest, pk: int) -> HttpResponse:
         (_("Create prediction"), None),
         form=form,
         data=form.data_choices.filter(pk=chosen).first(),
+        labels=form.label_choices.filter(pk=labels).first(),
         steps=described_steps(deployment.version.steps),
     )
     return render(request, "deployments/prediction_create.html", context)
@@ -133,19 +142,71 @@ def _values(request: HttpRequest, deployment: Deployment) -> dict[str, str]:
 @require_GET
 def prediction_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """A prediction job and its results."""
-    job = get_visible(JOBS, request.user, pk=pk)
-    label, failed = request.GET.get("label"), request.GET.get("failed")
-    context = _job_frame(
-        request,
-        job,
-        table=paged(prediction_table(job, results_of(job, label=label, failed=failed)), request),
-        classes=predicted_classes(job),
-        values=values_of(job),
-        label=label,
-        failed=failed,
-        steps=described_steps(job.version.steps),
-    )
+    job = get_visible(JOBS.select_related("labels_data__dataset__project"), request.user, pk=pk)
+    context = _job_frame(request, job, steps=described_steps(job.version.steps))
+    if job.status == Status.COMPLETED:
+        context |= _results(request, job) | _measured(job)
     return render(request, "deployments/prediction.html", context)
+
+
+@login_required
+@require_GET
+def results_fragment(request: HttpRequest, pk: int) -> HttpResponse:
+    """The results that are asked for: of a cell of the matrix, of a class, the wrong ones, those that failed."""
+    job = get_visible(JOBS, request.user, pk=pk)
+    return render(request, "deployments/_results.html", {"job": job, **_results(request, job)})
+
+
+def _results(request: HttpRequest, job: PredictionJob) -> dict[str, Any]:
+    """A page of the results, as images (`?page=`) or as a table (`?view=list`)."""
+    given = {name: request.GET.get(name, "") for name in ("predicted", "true", "wrong", "failed")}
+    wanted = {"label": given["predicted"]} | {name: given[name] for name in ("true", "wrong", "failed")}
+    is_gallery = not job.version.takes_tables and request.GET.get("view") != "list"
+    context: dict[str, Any] = {"is_gallery": is_gallery, **given}
+    try:
+        rows = results_of(job, **wanted)
+    except UserError as error:
+        rows, context["results_wrong"] = results_of(job), error.message
+    if is_gallery:
+        page = Paginator(rows, IMAGES_AT_ONCE).get_page(whole_number(request, "page") or 1)
+        context |= {"results_page": page, "results": shown(job, page.object_list), **_heat(job)}
+    else:
+        context["table"] = paged(prediction_table(job, rows), request)
+    query = request.GET.copy()
+    for name in ("page", "sort", "per_page", "view"):
+        query.pop(name, None)
+    classes = predicted_classes(job)
+    truths = {str(label): name for label, name in class_names(job).items()}
+    return context | {
+        "predicted_name": next((each.name for each in classes if each.text == given["predicted"]), given["predicted"]),
+        "true_name": truths.get(given["true"], given["true"]),
+        "classes": classes,
+        "chips": classes[:CHIPS],
+        "values": values_of(job) if job.version.is_regression else {},
+        "results_query": query.urlencode(),
+    }
+
+
+def _heat(job: PredictionJob) -> dict[str, Any]:
+    """Whether what spoke for the classes can be shown now, and why not."""
+    try:
+        predictions.require_explainable(job)
+    except UserError as error:
+        return {"has_heat": False, "no_heat": error.message}
+    return {"has_heat": True}
+
+
+def _measured(job: PredictionJob) -> dict[str, Any]:
+    """How right the predictions are, where the truth is known."""
+    if not job.summary:
+        return {}
+    return {
+        "measured": figures(job),
+        "matrix": matrix(job),
+        "matrix_query": "",
+        "most_confused": most_confused(job),
+        "samples_url": reverse("deployments:results-fragment", args=[job.pk]),
+    }
 
 
 @login_required
@@ -164,6 +225,13 @@ def progress_fragment(request: HttpRequest, pk: int) -> HttpResponse:
 def results_csv(request: HttpRequest, pk: int) -> FileResponse:
     """The results as csv."""
     return results_file(get_visible(JOBS, request.user, pk=pk))
+
+
+@login_required
+@require_GET
+def results_jsonl(request: HttpRequest, pk: int) -> StreamingHttpResponse:
+    """The results as JSON lines."""
+    return results_lines(get_visible(JOBS, request.user, pk=pk))
 
 
 @login_required

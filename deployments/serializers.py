@@ -267,7 +267,17 @@ class PredictionJobSerializer(WorkSerializer):
     description = serializers.CharField(max_length=2000, allow_blank=True, default="")
     deployment = serializers.IntegerField(source="deployment_id", min_value=1)
     data = serializers.IntegerField(source="data_id", min_value=1)  # type: ignore[assignment]
+    labels = serializers.IntegerField(
+        source="labels_data_id",
+        min_value=1,
+        allow_null=True,
+        default=None,
+        help_text="data of label csv files, where the images carry no labels themselves",
+    )
     project = serializers.IntegerField(source="deployment.project_id", read_only=True)
+    summary = serializers.DictField(
+        read_only=True, help_text="accuracy, confusion and more, as of an evaluation; {} where nothing has a label"
+    )
     version = serializers.IntegerField(
         source="version.number", read_only=True, help_text="of the deployment, that it predicts with"
     )
@@ -283,6 +293,7 @@ class PredictionJobSerializer(WorkSerializer):
             "deployment",
             "version",
             "data",
+            "labels",
             "name",
             "description",
             "creator",
@@ -290,6 +301,7 @@ class PredictionJobSerializer(WorkSerializer):
             "file_count",
             "row_count",
             "failed_count",
+            "summary",
             "run_time_s",
             *WORK_FIELDS,
         )
@@ -301,13 +313,26 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
     url = serializers.SerializerMethodField()
     row = serializers.SerializerMethodField(help_text="of a csv file, from 1 on; null for an image or a whole file")
     label = LabelField(read_only=True, allow_null=True)  # type: ignore[assignment]
+    target = LabelField(read_only=True, allow_null=True, help_text="what it is in truth, where that is known")
     class_name = NullIfBlank(read_only=True, allow_null=True)
     error = NullIfBlank(read_only=True, allow_null=True)
     top = CandidateSerializer(many=True, read_only=True)
 
     class Meta:
         model = Prediction
-        fields = ("file", "file_id", "url", "row", "label", "class_name", "probability", "value", "top", "error")
+        fields = (
+            "file",
+            "file_id",
+            "url",
+            "row",
+            "label",
+            "class_name",
+            "probability",
+            "value",
+            "target",
+            "top",
+            "error",
+        )
 
     def get_row(self, prediction: Prediction) -> int | None:
         return prediction.row or None

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from django.db.models import Count, Model
+from django.db.models import Count, Model, Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -30,7 +30,9 @@ def in_use_by(row: Model) -> Iterator[Dependant]:
             versions = row.deployment_versions.all()
         case Deployment():
             jobs = row.prediction_jobs.filter(status__in=ACTIVE)
-        case Data() | DeploymentVersion():
+        case Data():
+            jobs = PredictionJob.objects.filter(Q(data=row) | Q(labels_data=row))
+        case DeploymentVersion():
             jobs = row.prediction_jobs.all()
         case _:
             return

@@ -2,6 +2,7 @@
 
 import csv
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from datasets.inspection.tables import TableError, read_rows
+from datasets.inspection.values import MISSING
 from deployments.modelserver.predicted_csv import added_cells, added_columns, guarded
 from deployments.modelserver.protocol import DEFAULT_TOP_K
 from deployments.modelserver.table_predictor import ROWS_AT_ONCE, TablePredictor
@@ -18,12 +20,14 @@ from dlmodeler_site.compute.row_file import Row
 from dlmodeler_site.compute.run_folder import read_jsonl
 from dlmodeler_site.sentences import Sentence as _
 from dlmodeler_site.sentences import from_json, to_json
+from jobs.algorithms.tabular.kinds import number_style, parse_number
 from jobs.bundles.bundle import TableInput
 from jobs.bundles.columns import ColumnsError, read_header
 
 logger = logging.getLogger(__name__)
 
 _CELLS_AT_ONCE = 100_000
+_JUDGED_TRUTHS = 20_000
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class TableRow:
         number: of the row in its file, from 1 on; a header is not counted.
         received: its cells in the columns `names` of the file.
         cells: its cells in the columns of the model.
+        truth: its cell in the column that the model predicts; "" where there is none.
     """
 
     file: Row
@@ -41,6 +46,7 @@ class TableRow:
     names: tuple[str, ...] = ()
     received: tuple[str, ...] = ()
     cells: tuple[str, ...] = ()
+    truth: str = ""
     error: str = ""
 
 
@@ -51,7 +57,13 @@ class TableRows:
         self._predictor = predictor
         self._files = files
         self._is_regression = predictor.bundle.task == "regression"
-        self.total = sum(1 for _row in self._rows())
+        self.total = 0
+        truths: Counter[str] = Counter()
+        for row in self._rows():
+            self.total += 1
+            if self.total <= _JUDGED_TRUTHS:
+                truths[row.truth] += 1
+        self._decimal_comma, _numbers = number_style(truths)
 
     def chunks(self, *, start: int) -> Iterator[list[TableRow]]:
         rows = islice(self._rows(), start, None)
@@ -69,8 +81,13 @@ class TableRows:
         for row in chunk:
             prediction = none if row.error else next(predictions)
             about = {"id": row.file["id"], "name": row.file["name"], "row": row.number}
-            rows.append({**about, **prediction, "error": to_json(row.error)})
+            rows.append({**about, **prediction, "truth": self._truth(row), "error": to_json(row.error)})
         return rows
+
+    def _truth(self, row: TableRow) -> str | float | None:
+        if self._is_regression:
+            return parse_number(row.truth, decimal_comma=self._decimal_comma)
+        return None if row.truth in MISSING else row.truth
 
     def write_results(self, predictions: Path, table: Path) -> None:
         """Write the csv of all rows: file, row, the files' own columns, and what was predicted."""
@@ -113,12 +130,14 @@ def read_file(file: Row, of: TableInput) -> Iterator[TableRow]:
             yield TableRow(file, 0, error=_("The file has no rows."))
             return
         header = read_header(first[1], of)
+        place = header.names.index(of.target) if of.target in header.names else -1
         for _line, row in rows if header.is_header else chain([first], rows):
             count += 1
             too_long = any(cell.strip() for cell in row[len(header.names) :])
             cells = () if too_long else tuple(header.match.cells(row))
             error = _too_long(len(row), len(header.names)) if too_long else ""
-            yield TableRow(file, count, header.names, tuple(row), cells, error)
+            truth = row[place].strip() if 0 <= place < len(row) else ""
+            yield TableRow(file, count, header.names, tuple(row), cells, truth, error)
         if not count:
             yield TableRow(file, 0, header.names, error=_("The file has a header and no rows."))
     except (TableError, ColumnsError) as problem:

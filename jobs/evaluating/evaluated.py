@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from django.http import FileResponse, Http404
 from django.utils.translation import gettext as _
@@ -21,6 +21,14 @@ from jobs.models import Evaluation
 _LISTED = 30
 # As `jobs.evaluation` names them: the row of a file, or of the whole table of a training.
 _ROW_OF_TABLE = re.compile(r"(?:(.+), row )?([0-9]+)", re.DOTALL)
+
+
+class Summarised(Protocol):
+    """What was measured: an evaluation, or predictions whose truth is known."""
+
+    @property
+    def summary(self) -> Any:
+        """As in `evaluation.json` (docs/contracts.md)."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +66,11 @@ class ShownSample:
         return None
 
 
-def is_regression(evaluation: Evaluation) -> bool:
+def is_regression(evaluation: Summarised) -> bool:
     return bool(evaluation.summary.get("task") == "regression")
 
 
-def class_names(evaluation: Evaluation) -> dict[Value, str]:
+def class_names(evaluation: Summarised) -> dict[Value, str]:
     """Label -> how people call the class: its name, and the label itself where there is none."""
     rows = evaluation.summary.get("labels", [])
     return {row["label"]: row["class_name"] or str(row["label"]) for row in rows}

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django.utils.translation import gettext as _
 
 from dlmodeler_site.sentences import from_json
-from jobs.evaluating.evaluated import class_names, is_regression
+from jobs.evaluating.evaluated import Summarised, class_names, is_regression
 from jobs.evaluating.rows import Value
 from jobs.models import Evaluation
 
@@ -71,8 +71,8 @@ def cell_query(**labels: Value) -> str:
     return urlencode(labels)
 
 
-def matrix(evaluation: Evaluation) -> Matrix | None:
-    """None where there are too many classes to draw, or none."""
+def matrix(evaluation: Summarised) -> Matrix | None:
+    """Of what has a summary with a confusion; None where there are too many classes to draw, or none."""
     counts = evaluation.summary.get("confusion")
     names = list(class_names(evaluation).items())
     if not counts or len(counts) > MOST_CLASSES:
@@ -95,7 +95,7 @@ def matrix(evaluation: Evaluation) -> Matrix | None:
     return Matrix([(name, cell_query(predicted=label)) for label, name in names], rows)
 
 
-def most_confused(evaluation: Evaluation) -> list[dict[str, Any]]:
+def most_confused(evaluation: Summarised) -> list[dict[str, Any]]:
     """The pairs that are taken for each other most often, with what share of the class they are."""
     names = class_names(evaluation)
     support = {row["label"]: row["support"] for row in evaluation.summary.get("per_class", [])}
@@ -111,7 +111,7 @@ def most_confused(evaluation: Evaluation) -> list[dict[str, Any]]:
     ]
 
 
-def class_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
+def class_rows(evaluation: Summarised) -> list[dict[str, Any]]:
     """Precision, recall, F1 and support of each class, for a table that sorts them."""
     names = class_names(evaluation)
     return [
@@ -130,8 +130,8 @@ class Figure:
     hint: str = ""
 
 
-def figures(evaluation: Evaluation) -> list[Figure]:
-    """The numbers that say how good the model is."""
+def figures(evaluation: Summarised) -> list[Figure]:
+    """The numbers that say how good the model is, those of them that were measured."""
     summary = evaluation.summary
     whole = _("of %(count)s") % {"count": summary["of"]} if summary.get("of", 0) > summary["samples"] else ""
     samples = Figure(_("Measured on"), str(summary["samples"]), "list", whole)
@@ -142,18 +142,16 @@ def figures(evaluation: Evaluation) -> list[Figure]:
             Figure(_("Root mean square error"), _digits(summary["rmse"]), "activity"),
             samples,
         ]
-    return [
-        Figure(_("Accuracy"), _percent(summary["accuracy"]), "target"),
-        Figure(_("Loss"), _digits(summary["loss"]), "activity", _("cross entropy")),
-        Figure(_("Macro F1"), _percent(summary["macro"]["f1"]), "adjustments", _("every class counts the same")),
-        Figure(
-            _("Calibration error"),
-            _percent(summary["calibration"]["ece"]),
-            "chart-line",
-            _("how far probabilities are off"),
-        ),
-        samples,
-    ]
+    shown = [Figure(_("Accuracy"), _percent(summary["accuracy"]), "target")]
+    if "loss" in summary:
+        shown.append(Figure(_("Loss"), _digits(summary["loss"]), "activity", _("cross entropy")))
+    shown.append(
+        Figure(_("Macro F1"), _percent(summary["macro"]["f1"]), "adjustments", _("every class counts the same"))
+    )
+    if "calibration" in summary:
+        error = _percent(summary["calibration"]["ece"])
+        shown.append(Figure(_("Calibration error"), error, "chart-line", _("how far probabilities are off")))
+    return [*shown, samples]
 
 
 def precision_words(evaluation: Evaluation) -> str:

@@ -139,6 +139,7 @@ def _results(request: HttpRequest, chosen: Evaluation) -> dict[str, Any]:
         "summary": chosen.summary,
         "headline": figures(chosen),  # not figures: the head of the page has those of the training
         "matrix": drawn,
+        "matrix_query": f"of={chosen.pk}&",
         "class_count": len(class_names(chosen)),
         "most_confused": most_confused(chosen),
         "charts": charts(chosen),

@@ -18,8 +18,8 @@ _BINS = 10
 _NAMED = 20
 
 
-class ClassificationTally:
-    """Counts rows one by one; `summary` tells what they come to."""
+class ConfusionTally:
+    """Counts what was taken for what, row by row; `summary` tells what it comes to."""
 
     def __init__(self, labels: Sequence[Label]) -> None:
         self._labels = labels
@@ -28,40 +28,24 @@ class ClassificationTally:
         self._unknown: Counter[str] = Counter()
         self._unreadable: list[str] = []
         self._rows = self._unreadable_count = 0
-        self._loss_sum = 0.0
-        self._bin_counts = np.zeros(_BINS, np.int64)
-        self._bin_right = np.zeros(_BINS, np.int64)
-        self._bin_confidence = np.zeros(_BINS)
-        self._worst: list[tuple[float, int, Row]] = []
 
-    def add(self, row: Row) -> None:
-        place = self._rows
+    def add(self, row: Row) -> bool:
+        """Whether it counts in the figures: it was read, and the model knows its label."""
         self._rows += 1
         if row["error"]:
             self._unreadable_count += 1
             if len(self._unreadable) < _NAMED:
                 self._unreadable.append(row["name"])
-            return
+            return False
         if row["target"] is None:
             self._unknown["" if row["label"] is None else str(row["label"])] += 1
-            return
-        true, predicted = self._index[row["target"]], self._index[row["predicted"]]
-        self._pairs[true, predicted] += 1
-        self._loss_sum += row["loss"]
-        number = min(int(row["probability"] * _BINS), _BINS - 1)
-        self._bin_counts[number] += 1
-        self._bin_right[number] += true == predicted
-        self._bin_confidence[number] += row["probability"]
-        if true != predicted:
-            mistake = (row["loss"], -place, row)
-            if len(self._worst) < WORST:
-                heapq.heappush(self._worst, mistake)
-            else:
-                heapq.heappushpop(self._worst, mistake)
+            return False
+        self._pairs[self._index[row["target"]], self._index[row["predicted"]]] += 1
+        return True
 
     @property
     def samples(self) -> int:
-        return int(self._bin_counts.sum())
+        return self._pairs.total()
 
     def summary(self) -> dict[str, Any]:
         """The figures (docs/contracts.md, `evaluation.json`); those that nothing was measured for are None."""
@@ -80,16 +64,13 @@ class ClassificationTally:
             },
             "unreadable": {"count": self._unreadable_count, "names": self._unreadable},
             "accuracy": _ratio(right, self.samples),
-            "loss": _ratio(self._loss_sum, self.samples),
             "labels": [
                 {"label": self._labels[index].label, "class_name": self._labels[index].class_name} for index in shown
             ],
             "confusion": self._confusion(shown).tolist() if len(shown) <= MAX_CONFUSION else None,
             "per_class": per_class,
             "macro": {name: _macro(per_class, name) for name in ("precision", "recall", "f1")},
-            "calibration": self._calibration(),
             "most_confused": self._most_confused(),
-            "worst": self._mistakes(),
         }
 
     def _shown(self) -> list[int]:
@@ -116,6 +97,51 @@ class ClassificationTally:
             matrix[place[true], place[predicted]] = count
         return matrix
 
+    def _most_confused(self) -> list[dict[str, Any]]:
+        mistakes = Counter({pair: count for pair, count in self._pairs.items() if pair[0] != pair[1]})
+        return [
+            {"true": self._labels[true].label, "predicted": self._labels[predicted].label, "count": count}
+            for (true, predicted), count in mistakes.most_common(_NAMED)
+        ]
+
+
+class ClassificationTally(ConfusionTally):
+    """The same with loss, calibration and the worst mistakes, of rows with a loss."""
+
+    def __init__(self, labels: Sequence[Label]) -> None:
+        super().__init__(labels)
+        self._loss_sum = 0.0
+        self._bin_counts = np.zeros(_BINS, np.int64)
+        self._bin_right = np.zeros(_BINS, np.int64)
+        self._bin_confidence = np.zeros(_BINS)
+        self._worst: list[tuple[float, int, Row]] = []
+
+    def add(self, row: Row) -> bool:
+        place = self._rows
+        if not super().add(row):
+            return False
+        is_right = row["target"] == row["predicted"]
+        self._loss_sum += row["loss"]
+        number = min(int(row["probability"] * _BINS), _BINS - 1)
+        self._bin_counts[number] += 1
+        self._bin_right[number] += is_right
+        self._bin_confidence[number] += row["probability"]
+        if not is_right:
+            mistake = (row["loss"], -place, row)
+            if len(self._worst) < WORST:
+                heapq.heappush(self._worst, mistake)
+            else:
+                heapq.heappushpop(self._worst, mistake)
+        return True
+
+    def summary(self) -> dict[str, Any]:
+        return {
+            **super().summary(),
+            "loss": _ratio(self._loss_sum, self.samples),
+            "calibration": self._calibration(),
+            "worst": self._mistakes(),
+        }
+
     def _calibration(self) -> dict[str, Any]:
         bins = []
         for number, count in enumerate(self._bin_counts):
@@ -129,13 +155,6 @@ class ClassificationTally:
                 }
             )
         return {"bins": bins, "ece": _ratio(np.abs(self._bin_confidence - self._bin_right).sum(), self.samples)}
-
-    def _most_confused(self) -> list[dict[str, Any]]:
-        mistakes = Counter({pair: count for pair, count in self._pairs.items() if pair[0] != pair[1]})
-        return [
-            {"true": self._labels[true].label, "predicted": self._labels[predicted].label, "count": count}
-            for (true, predicted), count in mistakes.most_common(_NAMED)
-        ]
 
     def _mistakes(self) -> list[dict[str, Any]]:
         fields = ("id", "name", "target", "predicted", "probability", "loss")

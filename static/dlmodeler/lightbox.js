@@ -110,9 +110,15 @@
     else if (pageBeside(groupOf(shown), step)) turn(groupOf(shown), step);
   }
 
-  image.addEventListener("error", () => {
+  image.addEventListener("error", async () => {
     image.hidden = true;
     part("none").hidden = false;
+    const item = shown;
+    const source = image.getAttribute("src");
+    if (!item || source !== item.dataset.heatSrc) return;
+    const answer = await fetch(source, { headers: { Accept: "application/json" } }).catch(() => null);
+    const why = answer && !answer.ok ? await answer.json().catch(() => null) : null;
+    if (why?.error && shown === item) part("error").textContent = why.error;
   });
 
   document.addEventListener("click", (event) => {

@@ -217,8 +217,11 @@ def test_a_prediction_is_made_after_a_look_at_samples(cast: Cast, deployment: De
     assert "hx-trigger" not in done.content.decode()
 
 
-def test_results_are_shown_filtered_and_downloaded(cast: Cast, deployment: Deployment) -> None:
-    data = make_data(make_dataset(cast.project), [("red.png", png(RED)), ("blue.png", png(BLUE))])
+def test_results_are_shown_filtered_and_downloaded(
+    cast: Cast, deployment: Deployment, django_assert_max_num_queries: Any
+) -> None:
+    files = [("red.png", png(RED)), ("blue.png", png(BLUE)), *((f"{n}.png", png(RED)) for n in range(6))]
+    data = make_data(make_dataset(cast.project), files, labels={"red.png": "10", "blue.png": "20"})
     job = PredictionJob.objects.create(
         deployment=deployment, data=data, name="p", slug="p", version=deployment.version, status=Status.QUEUED
     )
@@ -226,7 +229,18 @@ def test_results_are_shown_filtered_and_downloaded(cast: Cast, deployment: Deplo
     text = page(cast.bob, "prediction", job.pk)
     assert "red.png" in text
     assert "blue.png" in text
-    assert "blue.png" not in page(cast.bob, "prediction", job.pk, query="?label=10")
+    assert "50.00 %" in text  # accuracy
+    assert "There are no heat maps now" in text
+    assert f"{reverse('deployments:results-fragment', args=[job.pk])}?true=20&amp;predicted=30" in text
+    assert "blue.png" not in page(cast.bob, "prediction", job.pk, query="?predicted=10")
+    for cell in ("?true=20&predicted=30", "?wrong=1", "?wrong=1&view=list"):
+        found = page(cast.bob, "results-fragment", job.pk, query=cell)
+        assert "blue.png" in found
+        assert "red.png" not in found
+    assert "received “x”" in page(cast.bob, "results-fragment", job.pk, query="?true=x").replace("&quot;", "")
+    bob = client(cast.bob)
+    with django_assert_max_num_queries(14):
+        bob.get(reverse("deployments:prediction", args=[job.pk]))
     assert "p" in page(cast.bob, "predictions", deployment.pk)
     csv = client(cast.bob).get(reverse("deployments:results-csv", args=[job.pk]))
     assert b"red.png,10,red," in csv.getvalue()

@@ -2,19 +2,23 @@
 
 import csv
 import io
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from datasets.models import Data
+from deployments import results
 from deployments.models import Deployment, DeploymentVersion, PredictionJob
 from dlmodeler_site.registry import dependants
 from dlmodeler_site.sentences import to_json
 from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import Status
 from tests.cast import Cast, api, make_cast, make_data, make_dataset, png, run_work
-from tests.deployments.parts import BLUE, GREEN, RED, deploy
+from tests.deployments.bundles import add_explainer
+from tests.deployments.parts import BLUE, GREEN, RED, activate, deploy, keeper, make_training
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/predictions/"
@@ -52,7 +56,8 @@ def test_every_file_is_predicted_and_shown(cast: Cast, deployment: Deployment, d
     assert (made.status_code, made.json()["status"]) == (201, "queued"), made.json()
     url = f"{URL}{made.json()['id']}/"
     assert api(cast.bob).get(f"{url}results/").json()["results"] == []
-    assert api(cast.bob).get(f"{url}results.csv").json()["reason"] == "not_completed"
+    for name in ("results.csv", "results.jsonl"):
+        assert api(cast.bob).get(f"{url}{name}").json()["reason"] == "not_completed"
     run_work(PredictionJob.objects.get())
 
     body = api(cast.bob).get(url).json()
@@ -106,6 +111,84 @@ def test_the_deployments_preprocessing_goes_over_the_files(cast: Cast, deploymen
     DeploymentVersion.objects.update(preprocess=True, steps=[{"op": "translate", "x_percent": 100, "y_percent": 0}])
     job = completed(cast, deployment, data)
     assert {round(row.probability or 0, 2) for row in job.predictions.all()} == {0.33}
+
+
+def test_labels_on_the_files_tell_how_right_the_predictions_are(cast: Cast, deployment: Deployment) -> None:
+    truth = {"a.png": "10", "b.png": "RED", "folder/c.png": "30", "=d.png": "violet"}
+    data = make_data(make_dataset(cast.project), [*FILES, ("e.png", png(RED))], labels=truth)
+    job = completed(cast, deployment, data)
+    summary = api(cast.bob).get(f"{URL}{job.pk}/").json()["summary"]
+    assert (summary["of"], summary["samples"], summary["accuracy"]) == (4, 3, pytest.approx(2 / 3))
+    assert [each["label"] for each in summary["labels"]] == [10, 20, 30]
+    assert summary["confusion"] == [[1, 1, 0], [0, 0, 0], [0, 0, 1]]
+    assert summary["unknown_labels"] == {"count": 1, "labels": [{"label": "violet", "count": 1}]}
+
+    def names(query: str) -> list[str]:
+        return [row["file"] for row in api(cast.bob).get(f"{URL}{job.pk}/results/{query}").json()["results"]]
+
+    assert names("?true=10&label=20") == ["b.png"]
+    assert names("?true=10") == ["a.png", "b.png"]
+    assert names("?wrong=1") == ["b.png"]
+
+
+def test_labels_of_a_csv_file_do_too_and_are_kept_while_the_job_is(
+    cast: Cast, deployment: Deployment, data: Data
+) -> None:
+    labels = make_data(make_dataset(cast.project, "labels"), [("labels.csv", b"a.png,10\nb.png,20\nfolder/c.png,20\n")])
+    other = make_data(make_dataset(cast.project, "other"), [("labels.csv", b"x.png,10\ny.png,20\n")], name="other")
+    refused = create(cast, deployment, data, labels=other.pk)
+    assert (refused.status_code, refused.json()["reason"]) == (400, "rows_without_image")
+    job = PredictionJob.objects.get(pk=create(cast, deployment, data, labels=labels.pk).json()["id"])
+    run_work(job)
+    assert job.summary["accuracy"] == pytest.approx(2 / 3)
+    assert [row.target for row in job.predictions.all()] == [10, 20, 20, None]
+    assert dependants(labels)
+
+
+def test_without_labels_nothing_is_measured(cast: Cast, deployment: Deployment, data: Data) -> None:
+    assert completed(cast, deployment, data).summary == {}
+
+
+def test_the_results_come_as_json_lines_some_at_a_time(
+    cast: Cast, deployment: Deployment, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "LINES_AT_ONCE", 3)
+    job = completed(cast, deployment, data)
+    answer: Any = api(cast.bob).get(f"{URL}{job.pk}/results.jsonl")
+    assert 'filename="pred-demo.jsonl"' in answer["Content-Disposition"]
+    sent = list(answer.streaming_content)
+    assert len(sent) == 2
+    lines = [json.loads(line) for line in b"".join(sent).splitlines()]
+    assert [(row["file"], row["label"], row["class_name"], row["error"]) for row in lines] == [
+        ("a.png", 10, "red", None),
+        ("b.png", 20, "green", None),
+        ("folder/c.png", 30, None, None),
+        ("=d.png", 10, "red", None),
+    ]
+    assert lines[0]["top"][0]["label"] == 10
+
+
+def test_a_result_is_explained_by_the_version_that_predicted_while_it_serves(cast: Cast, tmp_path: Path) -> None:
+    training = make_training(cast, tmp_path)
+    add_explainer(workspace().local_tree(training.export_key))
+    deployment = deploy(cast, tmp_path, training=training)
+    data = make_data(make_dataset(cast.project), FILES)
+    job = completed(cast, deployment, data)
+    url = f"{URL}{job.pk}/files/{data.files.get(name='a.png').pk}/heatmap/"
+    waiting = api(cast.bob).get(url)
+    assert (waiting.status_code, waiting.json()["reason"]) == (503, "starting")
+    with keeper() as servers:
+        activate(servers, deployment)
+        answer = api(cast.bob).get(url)
+        assert (answer.status_code, answer["Content-Type"]) == (200, "image/png"), answer.content
+        assert Image.open(io.BytesIO(answer.content)).size == (40, 30)
+    assert api(cast.charlie).get(url).status_code == 404
+    other = DeploymentVersion.objects.create(
+        deployment=deployment, number=2, training=training, bundle_key="a/b", bundle_info=deployment.version.bundle_info
+    )
+    Deployment.objects.update(version=other)
+    changed = api(cast.bob).get(url)
+    assert (changed.status_code, changed.json()["reason"]) == (409, "other_version")
 
 
 def test_what_cannot_be_predicted_is_refused_before_anything_starts(
@@ -163,7 +246,7 @@ def test_a_deleted_deployment_takes_its_results_with_it(cast: Cast, deployment: 
 def test_strangers_see_nothing_and_viewers_change_nothing(cast: Cast, deployment: Deployment, data: Data) -> None:
     made = create(cast, deployment, data).json()
     url = f"{URL}{made['id']}/"
-    for path in (url, f"{url}results/", f"{url}results.csv"):
+    for path in (url, f"{url}results/", f"{url}results.csv", f"{url}results.jsonl"):
         assert api(cast.charlie).get(path).status_code == 404
     for method, path in (("post", f"{url}stop/"), ("post", f"{url}resume/"), ("delete", url)):
         assert getattr(api(cast.charlie), method)(path).status_code == 404

@@ -70,7 +70,7 @@ def test_a_regression_has_values(start, tmp_path):
     bundle = make_table_bundle(tmp_path / "b", **REGRESSION)
     run = make_run(tmp_path, bundle, write(tmp_path, a="size,colour\n25,red\n"))
     assert start(run).wait(60) == 0
-    assert rows_of(run) == [{"id": 100, "name": "a.csv", "row": 1, "value": 2.5, "error": ""}]
+    assert rows_of(run) == [{"id": 100, "name": "a.csv", "row": 1, "value": 2.5, "truth": None, "error": ""}]
     head = ["file", "row", "size", "colour", "prediction", "error"]
     assert table_of(run) == [head, ["a.csv", "1", "25", "red", "2.5", ""]]
 

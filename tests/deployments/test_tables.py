@@ -188,7 +188,12 @@ def test_a_prediction_job_has_a_result_for_each_row(cast: Cast, bundle: Path) ->
     assert table[0] == ["file", "row", "size", "colour", "fresh", "prediction", "class_name", "probability", "error"]
     assert table[1] == ["fruit.csv", "1", "1", "red", "yes", "apple", "apple", "0.9", ""]
     page = logged_in(cast.bob).get(reverse("deployments:prediction", args=[job.pk])).text
-    for shown in ("4 rows", "apple (2)", "1 row or file could not be predicted", "[apple]"):
+    for shown in (
+        "4 rows",
+        'apple <span class="text-secondary ms-1">2</span>',
+        "1 row or file could not be predicted",
+        "[apple]",
+    ):
         assert shown in page, shown
     assert "Value" not in page
 
@@ -222,3 +227,23 @@ def test_pages_show_columns_examples_and_a_form_to_try(cast: Cast, bundle: Path)
         url = reverse("deployments:sample-prediction", args=[deployment.pk])
         assert "[apple]" in editor.post(url, {"value": ["1", "red", ""]}).text
         assert "Columns are missing" in editor.post(url, {"value": ["1"]}).text
+
+
+def test_rows_that_hold_the_target_tell_how_right_the_predictions_are(
+    cast: Cast, bundle: Path, regression: Path
+) -> None:
+    data = make_table(cast, b"size,colour,fresh,fruit\n1,red,yes,apple\n25,green,no,apple\n3,green,no,\n")
+    job = predicted(cast, deploy(cast, bundle), data)
+    assert (job.summary["of"], job.summary["accuracy"]) == (2, 0.5)
+    assert [row.target for row in job.predictions.all()] == ["apple", "apple", None]
+    wrong = page(cast.bob, "results-fragment", job.pk, query="?true=apple&predicted=pear")
+    assert "True: apple, predicted: pear" in wrong
+    data = make_table(cast, b"size,colour,fresh,price\n1,red,yes,2\n25,green,no,3\n", name="prices.csv")
+    job = predicted(cast, deploy(cast, regression, name="price"), data)
+    assert [row.target for row in job.predictions.all()] == [2, 3]
+    assert job.summary["mae"] is not None
+    assert "Mean absolute error" in page(cast.bob, "prediction", job.pk)
+
+
+def page(user: Any, name: str, pk: int, query: str = "") -> str:
+    return logged_in(user).get(reverse(f"deployments:{name}", args=[pk]) + query).content.decode()
