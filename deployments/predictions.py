@@ -185,6 +185,7 @@ def explain_prediction(prediction: Prediction) -> bytes:
         image = source.read()
     wanted = Explain(str(prediction.label))
     answer = _told(job.deployment, lambda client: client.predict([image], explain=wanted))
+    require_explainable(job)  # RACE: another version may have taken over and answered
     return b64decode(answer["predictions"][0]["heatmap"])
 
 
