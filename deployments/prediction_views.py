@@ -125,6 +125,33 @@ def sample_prediction(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "deployments/_sample_prediction.html", context)
 
 
+@login_required
+@require_POST
+def image_prediction(request: HttpRequest, pk: int) -> HttpResponse:
+    """What the model says of an image that is sent, and on request what in it spoke for that."""
+    deployment = get_visible(DEPLOYMENTS, request.user, pk=pk)
+    context: dict[str, Any] = {"deployment": deployment}
+    try:
+        context |= _prediction_of_upload(request, deployment)
+    except UserError as error:
+        context["error"] = error
+    return render(request, "deployments/_sample_prediction.html", context)
+
+
+def _prediction_of_upload(request: HttpRequest, deployment: Deployment) -> dict[str, Any]:
+    image = predictions.sent_image(deployment, request.FILES.get("input"))
+    wants_heat = "explain" in request.POST
+    context: dict[str, Any] = {}
+    try:
+        answer = predictions.predict_image(deployment, image, explain=wants_heat)
+    except UserError as error:
+        if error.reason != "explain_unavailable":
+            raise
+        context["no_heat"] = error
+        answer = predictions.predict_image(deployment, image)
+    return {**context, "prediction": answer["predictions"][0]}
+
+
 def _file(request: HttpRequest, deployment: Deployment) -> File:
     files = File.objects.filter(data__dataset__project=deployment.project_id).select_related("data__dataset__project")
     file: File = get_visible(

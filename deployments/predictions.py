@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.utils.translation import gettext as _
 
@@ -152,16 +153,26 @@ def random_sample(deployment: Deployment, data: Data) -> File:
     return random_files(data, content=content_of(deployment))[0]
 
 
-def predict_image(deployment: Deployment, image: bytes, *, explain: bool = False) -> dict[str, Any]:
-    """What the deployment says of an encoded image, as its REST API; with `explain` also the `heatmap`."""
-    if len(image) > MAX_IMAGE_BYTES:
+def sent_image(deployment: Deployment, file: UploadedFile | None) -> bytes:
+    """The bytes of an image that was sent. Raises UserError with the limits of the prediction API."""
+    if deployment.takes_tables:
+        raise UserError(_("This deployment takes rows of tables, not images."), reason="invalid", field="input")
+    if file is None:
+        raise UserError(_("No image was received. Choose one."), reason="no_image", field="input")
+    if (file.size or 0) > MAX_IMAGE_BYTES:
         raise UserError(
             _("The file is too large: it has %(received)s bytes, an image may have %(maximum)s. Choose a smaller one.")
-            % {"received": len(image), "maximum": MAX_IMAGE_BYTES},
+            % {"received": file.size, "maximum": MAX_IMAGE_BYTES},
             reason="too_large",
             status=413,
             field="input",
         )
+    image: bytes = file.read()
+    return image
+
+
+def predict_image(deployment: Deployment, image: bytes, *, explain: bool = False) -> dict[str, Any]:
+    """What the deployment says of an encoded image, as its REST API; with `explain` also the `heatmap`."""
     _require_active(deployment)
     return _told(deployment, lambda client: client.predict([image], explain=Explain(None) if explain else None))
 

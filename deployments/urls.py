@@ -35,6 +35,7 @@ urlpatterns = [
     path("deployments/<int:pk>/predictions/new/", prediction_views.prediction_create, name="prediction-create"),
     path("deployments/<int:pk>/sample/", prediction_views.sample_fragment, name="sample-fragment"),
     path("deployments/<int:pk>/sample/prediction/", prediction_views.sample_prediction, name="sample-prediction"),
+    path("deployments/<int:pk>/try/", prediction_views.image_prediction, name="image-prediction"),
     path("predictions/<int:pk>/", prediction_views.prediction_detail, name="prediction"),
     path("predictions/<int:pk>/progress/", prediction_views.progress_fragment, name="progress-fragment"),
     path("predictions/<int:pk>/results/", prediction_views.results_fragment, name="results-fragment"),

@@ -48,7 +48,7 @@ def run(title: str, code: str, folder: Path) -> str:
         command = ["node", "predict.mjs"]
     else:
         command = ["bash", "-c", code]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)  # noqa: S603
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, (title, done.stderr)
     return done.stdout
 

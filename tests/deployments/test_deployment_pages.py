@@ -5,14 +5,18 @@ from typing import Any
 
 import pytest
 from auditlog.models import LogEntry
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
 from datasets.models import Data
 from deployments.models import Deployment, PredictionJob
+from deployments.modelserver.protocol import MAX_IMAGE_BYTES
 from dlmodeler_site.sentences import Sentence, to_json
+from dlmodeler_site.storage import workspace
 from dlmodeler_site.work.models import Status
 from tests.cast import Cast, api, make_cast, make_data, make_dataset, png, run_work
+from tests.deployments.bundles import add_explainer
 from tests.deployments.parts import BLUE, RED, activate, deploy, keeper, make_training, token_of
 
 pytestmark = pytest.mark.django_db
@@ -215,6 +219,33 @@ def test_a_prediction_is_made_after_a_look_at_samples(cast: Cast, deployment: De
     done = client(cast.bob).get(reverse("deployments:progress-fragment", args=[job.pk]))
     assert done["HX-Refresh"] == "true"
     assert "hx-trigger" not in done.content.decode()
+
+
+def test_an_image_is_tried_on_the_page_by_whoever_sees_it(cast: Cast, tmp_path: Path) -> None:
+    training = make_training(cast, tmp_path)
+    deployment = deploy(cast, tmp_path, training=training)
+    bob, url = client(cast.bob), reverse("deployments:image-prediction", args=[deployment.pk])
+
+    def tried(content: bytes | None, **fields: str) -> str:
+        sent = {} if content is None else {"input": SimpleUploadedFile("image.png", content)}
+        return bob.post(url, {**sent, **fields}).content.decode()
+
+    assert url in page(cast.bob, "detail", deployment.pk)
+    assert client(cast.charlie).post(url).status_code == 404
+    assert "is starting" in tried(png(BLUE))
+    with keeper() as servers:
+        activate(servers, deployment)
+        assert "[30]" in tried(png(BLUE))
+        assert "No image was received" in tried(None)
+        assert "not an image" in tried(b"not one at all")
+        assert "too large" in tried(bytes(MAX_IMAGE_BYTES + 1))
+        unexplained = tried(png(BLUE), explain="on")
+        assert "[30]" in unexplained
+        assert "cannot explain its answers" in unexplained
+    add_explainer(workspace().local_tree(deployment.version.bundle_key))
+    with keeper() as servers:
+        activate(servers, deployment)
+        assert "data:image/png;base64," in tried(png(BLUE), explain="on")
 
 
 def test_results_are_shown_filtered_and_downloaded(

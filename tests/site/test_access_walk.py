@@ -35,6 +35,7 @@ READING_POSTS = (
     "api-deployment-sample",
     "api-job-check",
     "datasets:preprocess-preview",
+    "deployments:image-prediction",
     "deployments:sample-prediction",
     "jobs:tensorboard",
     "jobs:tensorboard-part",
