@@ -171,7 +171,7 @@ def test_another_attempt_deletes_the_checkpoints_that_a_killed_one_did_not_note(
     Training.objects.update(checkpoint_key=f"{key}/checkpoint-aaaaaaaa")
     kept = [f"{key}/checkpoint-aaaaaaaa/state.npz", f"{key}/export/1/checkpoint-like", f"{key}-2/checkpoint-cccccccc/x"]
     for name in (*kept, f"{key}/checkpoint-bbbbbbbb/state.npz"):
-        workspace().save(name, ContentFile(b"x"))
+        workspace().save(name, ContentFile(b"x"))  # type: ignore[attr-defined]
     training.refresh_from_db()
     assert run_work(training).status == Status.FAILED  # it has no data; that comes afterwards
     left = set(workspace().keys(job.files_key)) - {training.log_key}
