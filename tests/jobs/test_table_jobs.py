@@ -223,7 +223,7 @@ def test_a_probe_foretells_a_training_of_all_rows_from_some(cast: Cast) -> None:
     estimate = run_work(Estimate.objects.get())
     assert estimate.status == "completed", estimate.error
     parts = estimate.details["parts"]
-    assert list(parts) == ["start", "preparing", "training", "export", "measuring"]
+    assert set(parts) == {"start", "preparing", "training", "export", "measuring"}
     assert estimate.seconds == pytest.approx(sum(parts.values()), abs=0.2)
     assert 10_000 <= estimate.details["samples"] < 10_020
     assert 2e8 < (estimate.memory_bytes or 0) < 3e9
