@@ -94,7 +94,7 @@ def test_from_the_login_to_a_prediction(page: Page, site: RunningSite, tmp_path:
     # deploy, then predict over REST as any client would
     page.get_by_role("link", name="Deploy", exact=True).click()
     page.get_by_role("button", name="Deploy").click()
-    expect(page.locator(".dlm-status[data-state=active]").first).to_be_visible(timeout=30_000)
+    expect(page.locator("#deployment-status .dlm-status[data-state=active]").first).to_be_visible(timeout=30_000)
     page.get_by_role("button", name="Show the token").click()
     curl = page.locator("pre", has_text="curl -H")
     expect(curl).not_to_contain_text("your-token")
@@ -114,7 +114,7 @@ def test_from_the_login_to_a_prediction(page: Page, site: RunningSite, tmp_path:
     expect(page.get_by_text(re.compile(r"red|green|blue")).first).to_be_visible()
     page.get_by_role("button", name="Create").click()
     expect(page.locator(".dlm-status[data-state=completed]").first).to_be_visible(timeout=30_000)
-    expect(page.locator("table tbody tr")).to_have_count(9)
+    expect(page.locator("[data-lightbox]")).to_have_count(9)
     with page.expect_download() as download:
         page.get_by_role("link", name="Download csv").click()
     rows = Path(download.value.path()).read_text().splitlines()
